@@ -68,8 +68,6 @@ pub struct Introduction {
     pub program: String,
     /// The kind of processor.
     pub processor: String,
-    /// The number of clients that it trains at a time.
-    pub workers: u32,
     /// The time for which it calls a federator that doesn't answer, before it gives up.
     pub patience: Duration,
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod nets;
+mod node;
 mod parity;
 mod run;
 
@@ -17,6 +18,7 @@ pub fn compute(cli: &Cli, computation: Computation<'_>) -> anyhow::Result<()> {
         Computation::Run { args, experiment, termination } => run::run(cli, args, experiment.told(), termination),
         Computation::Resume { args, run, termination } => run::resume(cli, args, run, termination),
         Computation::Client { args, termination } => client::run(cli, args, termination),
+        Computation::Node { args, termination } => node::run(cli, args, termination),
         Computation::Nets(command) => nets::run(cli, command),
         Computation::Parity(args) => parity::run(cli, args),
     }

@@ -10,6 +10,7 @@ mod host;
 mod job;
 mod launch;
 mod master;
+mod node;
 mod place;
 mod progress;
 mod provenance;
@@ -48,6 +49,7 @@ use self::{
 pub use self::{
     group::{resume, start},
     launch::inherited_listener,
+    node::{NodeOptions, node},
     place::{Network, Place},
     rank::{Source, client},
     result::RunResult,

@@ -25,6 +25,7 @@ mod validate;
 use crate::{
     cli::{Cli, Command},
     engine::{Computation, Engine},
+    termination::Termination,
 };
 
 /// Runs the command that the command line names; `engine` does the work that needs libtorch.
@@ -35,6 +36,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run(args) => run::run(cli, args, engine),
         Command::Client(args) => client::run(cli, args, engine),
+        Command::Node(args) => engine.compute(cli, Computation::Node { args, termination: &Termination::default() }),
         Command::Validate(args) => validate::run(cli, args),
         #[cfg(feature = "cluster")]
         Command::Cluster(args) => cluster::run(cli, args),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    cli::{Cli, ClientArgs, NetsCommand, ParityArgs, RunArgs},
+    cli::{Cli, ClientArgs, NetsCommand, NodeArgs, ParityArgs, RunArgs},
     hand_over,
     inputs::ReadExperiment,
     termination::Termination,
@@ -33,6 +33,13 @@ pub enum Computation<'a> {
     Client {
         /// The command line's arguments.
         args: &'a ClientArgs,
+        /// Collects the facts for this process's termination report.
+        termination: &'a Termination,
+    },
+    /// `fltk node`.
+    Node {
+        /// The command line's arguments.
+        args: &'a NodeArgs,
         /// Collects the facts for this process's termination report.
         termination: &'a Termination,
     },

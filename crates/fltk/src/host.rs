@@ -6,6 +6,12 @@ pub fn who() -> String {
     format!("process {} on {}", std::process::id(), name().unwrap_or_else(|| "this machine".to_owned()))
 }
 
+/// Returns a short name of this process among those of several machines.
+#[must_use]
+pub fn process() -> String {
+    format!("{}-{}", name().unwrap_or_else(|| "node".to_owned()), std::process::id())
+}
+
 /// Returns the machine's name, if it is known.
 #[must_use]
 pub fn name() -> Option<String> {

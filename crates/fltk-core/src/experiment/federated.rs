@@ -68,6 +68,10 @@ pub struct FederatedConfig {
     /// Faults to order; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<FaultsConfig>,
+    /// The number of node processes that train the clients; 0 for none, so that one process does it all. It affects the time taken, not the results.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(max = 1000))]
+    pub nodes: u32,
     /// The clock, and the clients' devices, links and availability if time is simulated; the wall clock if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulation: Option<SimulationConfig>,
@@ -116,6 +120,7 @@ impl FederatedConfig {
             participation: None,
             faults: None,
             simulation: None,
+            nodes: 0,
         }
     }
 
@@ -142,4 +147,9 @@ impl FederatedConfig {
     pub fn epochs(&self) -> Epochs {
         self.epochs_per_round.unwrap_or(Epochs(1.0))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -272,6 +272,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
             client_test_fraction: None,
             client_test_every: None,
             client_figures: None,
+            nodes: 0,
             participation: None,
             simulation: None,
             faults: None,

@@ -195,6 +195,7 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         client_test_fraction: None,
         client_test_every: None,
         client_figures: None,
+        nodes: 0,
         participation: None,
         simulation: None,
         faults: None,

@@ -227,6 +227,7 @@ impl Session {
         self.say(to_node::Message::Welcome(welcome)).await?;
         let prepared = self.await_prepared().await?;
         self.check_prepared(&prepared)?;
+        let joined = Joined { workers: prepared.workers, ..joined };
         let held = prepared.held.iter().map(|id| Key::read(Some(id), false)).collect::<Result<_, _>>();
         let held = held.map_err(|error| TurnedAway::new(Reason::Message, error.to_string()))?;
         let serial = self.shared.serial.fetch_add(1, Ordering::Relaxed);
@@ -291,10 +292,7 @@ impl Session {
             return Err(TurnedAway::new(Reason::Program, text));
         }
         let node = <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;
-        if hello.workers == 0 || hello.workers > WORKERS_MAX {
-            return Err(TurnedAway::new(Reason::Limit, format!("a node has 1 to {WORKERS_MAX} workers")));
-        }
-        Ok((NodeId(node), Joined { name: text(&hello.name), processor: text(&hello.processor), workers: hello.workers }))
+        Ok((NodeId(node), Joined { name: text(&hello.name), processor: text(&hello.processor), workers: 0 }))
     }
 
     fn check_prepared(&self, prepared: &v1::Prepared) -> Result<(), TurnedAway> {
@@ -306,6 +304,9 @@ impl Session {
         if prepared.settings != job.settings.0 {
             let text = "the node makes something else of the experiment than the federator\nhint: use the same build of fltk on both sides";
             return Err(TurnedAway::new(Reason::Settings, text));
+        }
+        if prepared.workers == 0 || prepared.workers > WORKERS_MAX {
+            return Err(TurnedAway::new(Reason::Limit, format!("a node has 1 to {WORKERS_MAX} workers")));
         }
         if prepared.held.len() > WORKERS_MAX as usize * 2 {
             return Err(TurnedAway::new(Reason::Limit, "the node holds more than a node may"));

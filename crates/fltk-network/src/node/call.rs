@@ -184,7 +184,6 @@ async fn connect(address: &Address, introduction: &Introduction, node: [u8; 16])
         node: node.to_vec(),
         name: introduction.name.clone(),
         processor: introduction.processor.clone(),
-        workers: introduction.workers,
     };
     let _ = to.send(v1::FromNode { message: Some(from_node::Message::Hello(hello)) }).await;
     let opened = tokio::time::timeout(CONNECT, client.session(ReceiverStream::new(messages))).await;

@@ -52,6 +52,8 @@ pub struct Prepared {
     pub data: [u8; 32],
     /// The tensors of its net.
     pub layout: Arc<Vec<TensorSpec>>,
+    /// The number of clients that it trains at a time.
+    pub workers: u32,
 }
 
 /// The threads that train at a node.
@@ -83,7 +85,7 @@ impl Call {
     /// # Errors
     /// If the federator refuses what was prepared, can't be reached any more, or has another run; if a trainer can't be made; or if this process is asked to stop.
     pub fn work(self, prepared: &Prepared, trainers: &Trainers<'_, '_>, stop: &dyn Fn() -> bool) -> Result<String, NodeError> {
-        let workers = self.introduction.workers as usize;
+        let workers = prepared.workers as usize;
         let (to_workers, pieces) = channel();
         let pieces = Mutex::new(pieces);
         let (to_loop, outcomes) = mpsc::unbounded_channel();
@@ -225,8 +227,8 @@ impl Loop<'_> {
     /// Attends one session to its end.
     async fn attend(&mut self, session: &mut Session, outcomes: &mut mpsc::UnboundedReceiver<Outcome>, stop: &dyn Fn() -> bool) -> Result<End, NodeError> {
         let held = self.tasks.held();
-        let Prepared { settings, data, .. } = self.prepared;
-        let prepared = v1::Prepared { settings: settings.0.to_vec(), data: data.to_vec(), held };
+        let Prepared { settings, data, workers, .. } = *self.prepared;
+        let prepared = v1::Prepared { settings: settings.0.to_vec(), data: data.to_vec(), held, workers };
         let mut lost = session.say(from_node::Message::Prepared(prepared)).await.is_err();
         for ready in self.tasks.all_done() {
             lost |= session.say(from_node::Message::Ready(ready)).await.is_err();

@@ -133,7 +133,6 @@ pub fn introduction(name: &str) -> Introduction {
         name: name.to_owned(),
         program: "0.1.0".to_owned(),
         processor: "a processor".to_owned(),
-        workers: 1,
         patience: Duration::from_secs(10),
     }
 }
@@ -169,7 +168,7 @@ pub fn node(
 ) -> Result<String, NodeError> {
     let stop = || stop.load(Ordering::Relaxed);
     let call = Call::join(Address::Unix(path.to_owned()), introduction, &stop)?;
-    let prepared = Prepared { settings: SETTINGS, data: DATA, layout: dummy.initial().layout };
+    let prepared = Prepared { settings: SETTINGS, data: DATA, layout: dummy.initial().layout, workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Keeping { dummy, states: &states, before })) };
     call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &stop)

@@ -80,6 +80,7 @@ fn of_clients(task: &Task) -> Task {
                 client_test_fraction,
                 client_test_every: None,
                 client_figures: None,
+                nodes: 0,
                 participation: None,
                 simulation: None,
                 faults: None,

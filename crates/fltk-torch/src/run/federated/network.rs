@@ -1,0 +1,155 @@
+//! A federated task over nodes: what they get, and what is told of them.
+
+use std::{cell::RefCell, num::NonZeroUsize, os::unix::net::UnixListener, path::Path, sync::Arc, sync::atomic::AtomicBool};
+
+use anyhow::Context as _;
+use fltk_core::{
+    experiment::{Experiment, FederatedConfig, NetworkConfig},
+    model_state::ModelState,
+};
+use fltk_fed::{
+    client::{ClientStates, Evaluator},
+    drive::{Observer, RunError},
+    round::{Federation, SettingsDigest},
+};
+use fltk_network::{
+    federator::{self, Federator, Limits, Listener, NodeReport},
+    hub::Lost,
+    object::Content,
+};
+
+use super::{SettingsFailures, local_nodes::LocalNodes};
+use crate::run::{Context, Stopped, host::host, job::Job};
+
+/// The name of the socket in its folder.
+const SOCKET: &str = "federator";
+
+/// A federated task whose clients are trained by nodes.
+pub struct Network<'a> {
+    /// The state that all jobs share.
+    pub context: &'a Context<'a>,
+    /// The job.
+    pub job: &'a Job,
+    /// The settings of its task.
+    pub config: &'a FederatedConfig,
+    /// The digest of the settings that nodes must have.
+    pub settings: SettingsDigest,
+    /// The digest of the training samples that nodes must have.
+    pub data: [u8; 32],
+    /// The states that clients keep.
+    pub states: Option<&'a dyn ClientStates>,
+    /// The clients that failed because of the settings.
+    pub failures: &'a SettingsFailures,
+}
+
+impl Network<'_> {
+    /// Runs the rounds over nodes on this machine, which it starts.
+    ///
+    /// # Errors
+    /// If the nodes can't be started, or end again and again. What ends the rounds is in the result.
+    pub fn run(
+        &self,
+        federation: Federation,
+        evaluator: Box<dyn Evaluator + '_>,
+        observer: &mut Observer<'_>,
+    ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
+        let Self { context, config, .. } = *self;
+        // Nobody else may look into this folder, so nobody else can call.
+        let folder = tempfile::tempdir().context("can't make a temporary folder")?;
+        let path = folder.path().join(SOCKET);
+        let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at `{}`", path.display()))?;
+        let num_nodes = NonZeroUsize::new(config.nodes as usize).unwrap_or(NonZeroUsize::MIN);
+        let workers = (context.workers.get() / num_nodes.get()).max(1);
+        warn_of_few_cores(num_nodes.get());
+        let halt = AtomicBool::new(false);
+        let nodes = LocalNodes::new(context, &path, num_nodes.get(), workers, &halt);
+        let report = |report: NodeReport| {
+            if matches!(report, NodeReport::Joined { .. }) {
+                nodes.joined();
+            }
+            tell(&report, &host().cpu);
+        };
+        let limits = Limits { workers: num_nodes.saturating_mul(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)), ..Limits::default() };
+        let federator = Federator {
+            job: self.job()?,
+            listener: Listener::Unix(listener),
+            limits,
+            states: self.states,
+            report: &report,
+            is_of_settings: &|round, client| self.failures.add(round, client),
+        };
+        let outcome = nodes.around(|| federator.run(federation, evaluator, &halt, observer));
+        match outcome {
+            // The nodes are the reason.
+            (Err(RunError::Stopped { .. }), Err(problem)) => Err(problem),
+            (Err(RunError::Stopped { .. }), Ok(())) => Err(Stopped.into()),
+            (outcome, _) => Ok(outcome),
+        }
+    }
+
+    /// Returns what nodes get: the experiment with this job alone, and the files that it names.
+    fn job(&self) -> anyhow::Result<federator::Job> {
+        let Self { context, job, .. } = *self;
+        let files = RefCell::new(Vec::new());
+        let carried = |path: &str| -> anyhow::Result<String> {
+            let full = context.base.join(path);
+            let bytes = std::fs::read(&full).with_context(|| format!("can't read `{}`", full.display()))?;
+            let mut files = files.borrow_mut();
+            let carried = format!("files/{}", files.len());
+            files.push((carried.clone(), Content::of_bytes(bytes)));
+            Ok(carried)
+        };
+        let mut task = job.task.clone();
+        task.dataset.path = None;
+        if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
+            *torchscript = carried(torchscript)?;
+        }
+        task.change_files(&carried)?;
+        let experiment = Experiment { name: task.name.clone(), seeds: vec![job.seed], tasks: vec![task], stream: None };
+        Ok(federator::Job {
+            run: job.title(),
+            experiment: fltk_experiment::to_yaml(&experiment),
+            files: files.into_inner(),
+            settings: self.settings,
+            data: self.data,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            processor: host().cpu,
+        })
+    }
+}
+
+fn warn_of_few_cores(num_nodes: usize) {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    if num_nodes > cores {
+        tracing::warn!("{num_nodes} nodes share {cores} cores\nhint: more nodes than cores make nothing faster on one machine");
+    }
+}
+
+/// Tells people what happened to a node.
+fn tell(report: &NodeReport, processor: &str) {
+    match report {
+        NodeReport::Joined { joined, .. } => {
+            tracing::info!(node = joined.name, workers = joined.workers, "node `{}` takes part, with {} workers", joined.name, joined.workers);
+            if joined.processor != processor {
+                tracing::warn!(
+                    node = joined.name,
+                    "node `{}` has another kind of processor, {}: results may differ in their last bits from those of {processor} alone",
+                    joined.name,
+                    joined.processor
+                );
+            }
+        }
+        NodeReport::Left { joined, reason: Some(reason), .. } => match reason {
+            Lost::Replaced => tracing::info!(node = joined.name, "node `{}` is there again", joined.name),
+            reason => tracing::warn!(node = joined.name, "node `{}` is lost: {reason}; its work is done by others", joined.name),
+        },
+        NodeReport::Left { .. } => {}
+        NodeReport::TurnedAway { name, reason } => tracing::warn!(node = name, "node `{name}` was refused: {reason}"),
+        NodeReport::Refused { name, reason } => tracing::info!(node = name, "a message of node `{name}` was refused: {reason}"),
+    }
+}
+
+/// Returns the address of a socket, as a node takes it.
+pub(super) fn address(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}

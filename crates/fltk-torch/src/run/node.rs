@@ -1,0 +1,106 @@
+//! A node: joins a federator, loads what its job needs, and trains its clients until the run is over.
+
+use std::{fs, path::Path, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use anyhow::Context as _;
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    split::train_and_test,
+};
+use fltk_core::experiment::{FederatedConfig, Setting};
+use fltk_data::{digest::training_digest, partition::root_samples};
+use fltk_experiment::SourceFile;
+use fltk_fed::strategy;
+use fltk_network::node::{Address, Call, Carried, Introduction, Job as NodeJob, NodeError, Prepared, Trainers};
+
+use super::{
+    Context, Stopped,
+    federated::{SettingsFailures, Training},
+    host::host,
+    job::{Job, jobs},
+    settings,
+};
+
+/// How a node takes part.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// The address of the federator.
+    pub address: Address,
+    /// The name of the node, for people.
+    pub name: String,
+    /// The time for which it calls a federator that doesn't answer.
+    pub patience: Duration,
+}
+
+/// Takes part until the run is over, and returns how it ended, for people.
+///
+/// # Errors
+/// If the federator can't be reached or refuses this node, data is missing, or the process was asked to stop ([`Stopped`]).
+pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<String> {
+    let NodeOptions { address, name, patience } = options;
+    let stop = || context.stop.load(Ordering::Relaxed);
+    let introduction = Introduction {
+        name,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        processor: host().cpu,
+        patience,
+    };
+    let call = Call::join(address, introduction, &stop).map_err(explained)?;
+    // The files of the job are for this process alone, and go with it.
+    let folder = tempfile::tempdir().context("can't make a temporary folder")?;
+    let job = job(call.job(), folder.path())?;
+    let Setting::Federated(config) = &job.task.setting else {
+        return Err(failure(Exit::Run, "the federator's job isn't federated"));
+    };
+    take_part(context, call, &job, config, folder.path())
+}
+
+/// Writes the files of the job below `base`, and reads its experiment.
+fn job(received: &NodeJob, base: &Path) -> anyhow::Result<Job> {
+    for (path, bytes) in &received.files {
+        // A federator names its files itself, one beside the other.
+        if !path.strip_prefix("files/").is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(failure(Exit::Run, format!("the federator sent a file for `{path}`, where it may not be")));
+        }
+        let path = base.join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes)).context("can't write the files of the job")?;
+    }
+    let source = SourceFile { name: "the federator's experiment".to_owned(), text: received.experiment.clone() };
+    // The federator has printed the warnings.
+    let parsed = fltk_experiment::parse(&[source], &[], fltk::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(false)))?;
+    jobs(&parsed.experiment).into_iter().next().context("an experiment without jobs")
+}
+
+fn take_part(context: &Context<'_>, call: Call, job: &Job, config: &FederatedConfig, base: &Path) -> anyhow::Result<String> {
+    fltk_train::init(1);
+    let dataset = &Arc::new(fltk_data::load(&job.task.dataset, base, context.locations).or_exit(Exit::Data)?);
+    let data = training_digest(dataset);
+    let own = settings::of_trainer(job, data, base)?;
+    let parts = &train_and_test(dataset, config, job.seed, base)?.train;
+    let strategy = strategy::by_name(config.strategy.name()).context("a strategy that isn't in the catalogue")?;
+    let root = strategy.root.map(|root| root_samples(parts, root(&config.strategy), job.seed)).unwrap_or_default();
+    let (device, stop, termination, failures) = (context.device, &*context.stop, context.termination, &SettingsFailures::default());
+    let (method, root) = (strategy.client, &root[..]);
+    let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };
+    let model = training.new_model()?;
+    let layout = Arc::clone(&model.state()?.layout);
+    // Modules share libtorch's single random generator.
+    let workers = if model.is_torchscript() { 1 } else { u32::try_from(context.workers.get()).unwrap_or(u32::MAX) };
+    drop(model);
+    let states = Carried::default();
+    let make = |_worker: usize| training.trainer((!strategy.keeps.is_empty()).then_some(&states));
+    let trainers = Trainers { make: &make, states: &states, is_of_settings: &|round, client| failures.has(round, client) };
+    let stop = || context.stop.load(Ordering::Relaxed);
+    call.work(&Prepared { settings: own, data, layout, workers }, &trainers, &stop).map_err(explained)
+}
+
+/// The error of a node, with its exit code.
+fn explained(error: NodeError) -> anyhow::Error {
+    match error {
+        NodeError::Stopped => Stopped.into(),
+        NodeError::NoAnswer { .. } => failure(Exit::Ranks, format!("{error}\nhint: start `fltk federate` there, or check the address")),
+        NodeError::Refused(_) | NodeError::OtherRun(_) | NodeError::Malformed(_) | NodeError::Worker { .. } | NodeError::Here(_) => {
+            failure(Exit::Run, error.to_string())
+        }
+    }
+}
