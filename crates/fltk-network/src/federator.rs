@@ -44,6 +44,7 @@ use self::desk::{Desk, Input};
 use crate::{
     hub::{Figures, Joined, Lost, NodeId, Refused},
     object::Content,
+    pki::Folder,
     wire::order::Key,
 };
 
@@ -142,6 +143,8 @@ pub struct Federator<'a> {
     pub listener: Listener,
     /// The limits for nodes.
     pub limits: Limits,
+    /// The folder of the authority, with which invited nodes enroll; `None` if nobody is invited.
+    pub folder: Option<Folder>,
     /// The states that clients keep between rounds; `None` if the strategy keeps none.
     pub states: Option<&'a dyn ClientStates>,
     /// The learner of what happens to nodes.
@@ -172,7 +175,7 @@ impl Federator<'_> {
         let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
         let over = AtomicBool::new(false);
         let is_virtual = federation.setup().fleet().is_some();
-        let Self { job, listener, limits, states, report, is_of_settings } = self;
+        let Self { job, listener, limits, folder, states, report, is_of_settings } = self;
         let outcome = thread::scope(|scope| {
             // Dropped on every exit: the threads of the scope end then.
             let mut network =
@@ -181,7 +184,7 @@ impl Federator<'_> {
             spawn(scope, "fed-evaluator", move || evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok()))?;
             let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup().strategy());
             spawn(scope, "fed-hub", move || desk.run(for_hub))?;
-            let server = listener.serve(&runtime, service::Service::new(job, limits, inputs.clone())).map_err(RunError::Thread)?;
+            let server = listener.serve(&runtime, service::Service::new(job, limits, inputs.clone(), folder)).map_err(RunError::Thread)?;
             let ticks = inputs.clone();
             drop(inputs);
             let ticking = runtime.spawn(async move {

@@ -17,4 +17,6 @@ pub mod federator;
 pub mod hub;
 pub mod node;
 pub mod object;
+pub mod pki;
+pub mod tls;
 pub mod wire;

@@ -10,11 +10,15 @@
 
 mod call;
 mod carried;
+mod connect;
+mod enroll;
 mod objects;
 mod tasks;
 mod work;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use crate::pki::{Credentials, Invitation};
 
 pub use call::Call;
 pub use carried::Carried;
@@ -25,13 +29,38 @@ pub use work::{Prepared, Trainers};
 pub enum Address {
     /// A socket of this machine.
     Unix(PathBuf),
-    /// A host and port of the network, without encryption.
+    /// A host and port of this machine, without encryption.
     Plain(String),
+    /// A host and port of the network, with TLS.
+    Tls(String),
+}
+
+/// The proof that a node may take part.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// None, at a socket of this machine.
+    Open,
+    /// A certificate.
+    Credentials(Credentials),
+    /// An invitation, which brings a certificate.
+    Invitation(Invitation),
+}
+
+/// The HTTP proxy through which a node calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// None.
+    #[default]
+    None,
+    /// The one of `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` has the federator's host.
+    Environment,
+    /// The one at this address.
+    At(String),
 }
 
 /// The error for a text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address of a federator; hint: it looks like `http://localhost:7400` or `unix:/path/of/socket`")]
+#[error("`{0}` is no address of a federator; hint: it looks like `https://example.org:7400`, or on this machine `http://localhost:7400` or `unix:/path/of/socket`")]
 pub struct NoAddress(String);
 
 impl FromStr for Address {
@@ -45,6 +74,7 @@ impl FromStr for Address {
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             Some(("http", rest)) if rest.strip_prefix("//").is_some_and(is_host) => Ok(Self::Plain(text.trim_end_matches('/').to_owned())),
+            Some(("https", rest)) if rest.strip_prefix("//").is_some_and(is_host) => Ok(Self::Tls(text.trim_end_matches('/').to_owned())),
             _ => Err(NoAddress(text.to_owned())),
         }
     }
@@ -54,7 +84,7 @@ impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Plain(text) => f.write_str(text),
+            Self::Plain(text) | Self::Tls(text) => f.write_str(text),
         }
     }
 }
@@ -70,6 +100,8 @@ pub struct Introduction {
     pub processor: String,
     /// The time for which it calls a federator that doesn't answer, before it gives up.
     pub patience: Duration,
+    /// The proxy through which it calls.
+    pub proxy: Proxy,
 }
 
 /// The job as a node gets it.
@@ -125,7 +157,7 @@ mod tests {
 
     #[test]
     fn addresses_are_those_of_sockets_and_hosts() {
-        for text in ["unix:/tmp/a b", "http://localhost:7400", "http://127.0.0.1:7400", "http://example.org:1"] {
+        for text in ["unix:/tmp/a b", "http://localhost:7400", "http://127.0.0.1:7400", "https://example.org:1"] {
             assert_eq!(text.parse::<Address>().expect("it is one").to_string(), text);
         }
         assert_eq!("http://localhost:1/".parse::<Address>().expect("it is one").to_string(), "http://localhost:1");

@@ -21,6 +21,8 @@ use super::{
 use crate::{
     hub::{Joined, Lost, NodeId},
     object::{Content, Digest},
+    pki::{Folder, PkiError},
+    tls::Peer,
     wire::{
         order::{Key, Malformed},
         update::ReadyMessage,
@@ -52,30 +54,51 @@ struct Shared {
     job: Job,
     limits: Limits,
     inputs: mpsc::Sender<Input>,
+    /// The folder of the authority, if nodes may enroll.
+    folder: Option<Folder>,
     serial: AtomicU64,
     /// The sessions that are prepared, by their token.
     sessions: Mutex<BTreeMap<[u8; 16], NodeId>>,
 }
 
 impl Service {
-    pub(super) fn new(job: Job, limits: Limits, inputs: mpsc::Sender<Input>) -> Self {
-        Self { shared: Arc::new(Shared { job, limits, inputs, serial: AtomicU64::new(0), sessions: Mutex::default() }) }
+    pub(super) fn new(job: Job, limits: Limits, inputs: mpsc::Sender<Input>, folder: Option<Folder>) -> Self {
+        Self { shared: Arc::new(Shared { job, limits, inputs, folder, serial: AtomicU64::new(0), sessions: Mutex::default() }) }
     }
 }
 
 #[tonic::async_trait]
 impl Federation for Service {
+    async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
+        let Some(Peer::Invited { public_key: invitation }) = peer(&request) else {
+            return Err(Status::permission_denied("this connection has a certificate already, or needs none"));
+        };
+        let folder = self.shared.folder.clone().ok_or_else(|| Status::permission_denied("nobody is invited"))?;
+        let v1::EnrollRequest { name, public_key } = request.into_inner();
+        let name = text(&name);
+        // Files are written, which takes a moment.
+        let admitted = tokio::task::spawn_blocking(move || folder.admit(invitation, &name, public_key)).await;
+        let admitted = admitted.map_err(|error| Status::internal(error.to_string()))?;
+        let (certificate, authority) = admitted.map_err(|error| match error {
+            PkiError::File { .. } | PkiError::Content { .. } => Status::internal("no certificate can be issued"),
+            error => Status::failed_precondition(error.to_string()),
+        })?;
+        Ok(Response::new(v1::EnrollResponse { certificate: certificate.to_vec(), authority: authority.to_vec() }))
+    }
+
     type SessionStream = Messages<v1::ToNode>;
     type FetchStream = Messages<v1::Chunk>;
 
     async fn session(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::SessionStream>, Status> {
+        let peer = member(&request)?;
         let (to, messages) = mpsc::channel(MESSAGES_MAX);
-        let session = Session { shared: Arc::clone(&self.shared), to, from: request.into_inner() };
+        let session = Session { shared: Arc::clone(&self.shared), to, from: request.into_inner(), peer };
         tokio::spawn(session.run());
         Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok))))
     }
 
     async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        member(&request)?;
         let v1::FetchRequest { session, digest, offset } = request.into_inner();
         self.shared.node_of(&session)?;
         let digest = <[u8; 32]>::try_from(&digest[..]).map_err(|_| Status::invalid_argument("a digest has 32 bytes"))?;
@@ -94,6 +117,7 @@ impl Federation for Service {
     }
 
     async fn deliver(&self, request: Request<Streaming<v1::DeliverRequest>>) -> Result<Response<v1::DeliverResponse>, Status> {
+        member(&request)?;
         let mut chunks = request.into_inner();
         let first = next(&mut chunks).await?.ok_or_else(|| Status::invalid_argument("a delivery has a first message"))?;
         let delivery = first.delivery.ok_or_else(|| Status::invalid_argument("the first message says what is delivered"))?;
@@ -150,6 +174,19 @@ impl Shared {
     }
 }
 
+/// Returns the peer of a request.
+fn peer<T>(request: &Request<T>) -> Option<Peer> {
+    request.extensions().get::<Peer>().cloned()
+}
+
+/// Returns the peer of a request that may take part; whoever has only an invitation may not.
+fn member<T>(request: &Request<T>) -> Result<Peer, Status> {
+    match peer(request) {
+        Some(Peer::Invited { .. }) | None => Err(Status::permission_denied("an invitation brings a certificate, and nothing else")),
+        Some(peer) => Ok(peer),
+    }
+}
+
 /// Waits for the next message of a transfer.
 async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
     let waited = tokio::time::timeout(PATIENCE, messages.message()).await;
@@ -172,6 +209,7 @@ struct Session {
     shared: Arc<Shared>,
     to: mpsc::Sender<v1::ToNode>,
     from: Streaming<v1::FromNode>,
+    peer: Peer,
 }
 
 /// The reason why a session ends before the node takes part.
@@ -201,8 +239,12 @@ impl Session {
         let Some(from_node::Message::Hello(hello)) = self.next(PATIENCE).await? else {
             return Err(Some(TurnedAway::new(Reason::Message, "a session begins with `Hello`")));
         };
-        *name = text(&hello.name);
-        let (node, joined) = self.check_hello(&hello)?;
+        // A certificate is worth more than a word.
+        *name = match &self.peer {
+            Peer::Node { name } => name.clone(),
+            Peer::Here | Peer::Invited { .. } => text(&hello.name),
+        };
+        let (node, joined) = self.check_hello(&hello, name.clone())?;
         let token = random()?;
         let Job { run, experiment, files, .. } = &self.shared.job;
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
@@ -274,7 +316,7 @@ impl Session {
         }
     }
 
-    fn check_hello(&self, hello: &v1::Hello) -> Result<(NodeId, Joined), TurnedAway> {
+    fn check_hello(&self, hello: &v1::Hello, name: String) -> Result<(NodeId, Joined), TurnedAway> {
         if version::common(&hello.versions).is_none() {
             let text = format!(
                 "the federator speaks the versions {:?} of the protocol, and the node {:?}\nhint: use the same version of fltk on both sides",
@@ -292,7 +334,7 @@ impl Session {
             return Err(TurnedAway::new(Reason::Program, text));
         }
         let node = <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;
-        Ok((NodeId(node), Joined { name: text(&hello.name), processor: text(&hello.processor), workers: 0 }))
+        Ok((NodeId(node), Joined { name, processor: text(&hello.processor), workers: 0 }))
     }
 
     fn check_prepared(&self, prepared: &v1::Prepared) -> Result<(), TurnedAway> {

@@ -1,16 +1,20 @@
 //! Calls to a federator: a connection, a session on it, and transfers.
 
-use std::time::{Duration, Instant};
-
-use hyper_util::rt::TokioIo;
-use tokio::{net::UnixStream, runtime::Runtime, sync::mpsc, task::JoinHandle};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Streaming,
-    transport::{Channel, Endpoint, Uri},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use super::{Address, Introduction, Job, NodeError};
+use rustls::ClientConfig;
+use tokio::{runtime::Runtime, sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Streaming, transport::Channel};
+
+use super::{
+    Access, Address, Introduction, Job, NodeError,
+    connect::{CONNECT, connect},
+    enroll::enroll,
+};
 use crate::{
     object::{Content, Object, Receiving},
     wire::{
@@ -19,9 +23,6 @@ use crate::{
     },
 };
 
-/// The windows and frames of the connection, as the federator's.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The largest message that is taken: a chunk, or a welcome with a long experiment.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The messages that may wait to be sent.
@@ -29,8 +30,6 @@ const MESSAGES_MAX: usize = 1024;
 /// The time between two calls of a federator that doesn't answer: at first, and at most.
 const AGAIN: Duration = Duration::from_millis(50);
 const AGAIN_MAX: Duration = Duration::from_secs(5);
-/// The time in which a federator answers a call, and the first message of a session.
-const CONNECT: Duration = Duration::from_secs(10);
 /// The largest file that an experiment may name.
 const FILE_BYTES_MAX: u64 = 16 << 30;
 
@@ -39,6 +38,8 @@ pub struct Call {
     pub(super) runtime: Runtime,
     pub(super) address: Address,
     pub(super) introduction: Introduction,
+    /// The certificate that it shows, and whom it trusts.
+    pub(super) tls: Option<Arc<ClientConfig>>,
     /// The identity, which stays the same.
     node: [u8; 16],
     pub(super) session: Session,
@@ -72,15 +73,34 @@ impl Session {
 impl Call {
     /// Calls the federator until it answers, and learns of the job. `stop` is asked often whether to give up.
     ///
+    /// A node with an invitation enrolls first. `enrolled` gets the text of its credentials, with which it can come again.
+    ///
     /// # Errors
     /// If it doesn't answer for too long, refuses the node, or this process is asked to stop.
-    pub fn join(address: Address, introduction: Introduction, stop: &dyn Fn() -> bool) -> Result<Self, NodeError> {
+    pub fn join(
+        address: Address,
+        introduction: Introduction,
+        access: &Access,
+        enrolled: &mut dyn FnMut(&str),
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self, NodeError> {
         let here = |error: &dyn std::fmt::Display| NodeError::Here(error.to_string());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("node-network").enable_all().build();
         let runtime = runtime.map_err(|error| here(&error))?;
         let mut node = [0; 16];
         getrandom::fill(&mut node).map_err(|error| here(&error))?;
-        let (session, welcome) = runtime.block_on(connect_until(&address, &introduction, node, stop))?;
+        let bad = |error: crate::pki::PkiError| NodeError::Refused(error.to_string());
+        let tls = match access {
+            Access::Open => None,
+            Access::Credentials(own) => Some(crate::tls::node(own).map_err(bad)?),
+            Access::Invitation(invitation) => {
+                let own = runtime.block_on(until(&address, introduction.patience, stop, &|| enroll(&address, &introduction, invitation)))?;
+                enrolled(&own);
+                let own = crate::pki::Credentials::parse(&own, "what the federator sent").map_err(bad)?;
+                Some(crate::tls::node(&own).map_err(bad)?)
+            }
+        };
+        let (session, welcome) = runtime.block_on(open_until(&address, &introduction, node, tls.as_ref(), stop))?;
         let mut job = Job { run: welcome.run, experiment: welcome.experiment, files: Vec::new() };
         for file in welcome.files {
             let object = file.object.as_ref().ok_or("a file has no object").and_then(Object::try_from);
@@ -93,7 +113,7 @@ impl Call {
             })?;
             job.files.push((file.path, bytes));
         }
-        Ok(Self { runtime, address, introduction, node, session, job })
+        Ok(Self { runtime, address, introduction, tls, node, session, job })
     }
 
     /// Returns the job.
@@ -107,10 +127,11 @@ impl Call {
         address: &Address,
         introduction: &Introduction,
         node: [u8; 16],
+        tls: Option<&Arc<ClientConfig>>,
         run: &str,
         stop: &dyn Fn() -> bool,
     ) -> Result<Session, NodeError> {
-        let (session, welcome) = connect_until(address, introduction, node, stop).await?;
+        let (session, welcome) = open_until(address, introduction, node, tls, stop).await?;
         if welcome.run != run {
             return Err(NodeError::OtherRun(welcome.run));
         }
@@ -122,24 +143,35 @@ impl Call {
     }
 }
 
-async fn connect_until(
+async fn open_until(
     address: &Address,
     introduction: &Introduction,
     node: [u8; 16],
+    tls: Option<&Arc<ClientConfig>>,
     stop: &dyn Fn() -> bool,
 ) -> Result<(Session, v1::Welcome), NodeError> {
+    until(address, introduction.patience, stop, &|| open(address, introduction, node, tls)).await
+}
+
+/// Calls until the federator answers, for as long as `patience`.
+async fn until<T, F: Future<Output = Result<T, NodeError>>>(
+    address: &Address,
+    patience: Duration,
+    stop: &dyn Fn() -> bool,
+    call: &dyn Fn() -> F,
+) -> Result<T, NodeError> {
     let began = Instant::now();
     let mut pause = AGAIN;
     loop {
-        let reason = match connect(address, introduction, node).await {
-            Ok(joined) => return Ok(joined),
+        let reason = match call().await {
+            Ok(answer) => return Ok(answer),
             Err(NodeError::NoAnswer { reason, .. } | NodeError::Here(reason)) => reason,
             Err(error) => return Err(error),
         };
-        if began.elapsed() >= introduction.patience {
+        if began.elapsed() >= patience {
             return Err(NodeError::NoAnswer { address: address.to_string(), reason });
         }
-        let until = Instant::now() + pause.min(introduction.patience.saturating_sub(began.elapsed()));
+        let until = Instant::now() + pause.min(patience.saturating_sub(began.elapsed()));
         pause = (pause * 2).min(AGAIN_MAX);
         while Instant::now() < until {
             if stop() {
@@ -150,33 +182,10 @@ async fn connect_until(
     }
 }
 
-async fn connect(address: &Address, introduction: &Introduction, node: [u8; 16]) -> Result<(Session, v1::Welcome), NodeError> {
-    let no_answer = |error: &dyn std::error::Error| NodeError::NoAnswer { address: address.to_string(), reason: with_causes(error) };
-    let uri = match address {
-        // A socket has no host; HTTP needs one.
-        Address::Unix(_) => "http://federator.invalid".to_owned(),
-        Address::Plain(uri) => uri.clone(),
-    };
-    let endpoint = Endpoint::from_shared(uri).map_err(|error| no_answer(&error))?;
-    let endpoint = endpoint
-        .connect_timeout(CONNECT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(20))
-        .keep_alive_while_idle(true);
-    let channel = match address.clone() {
-        Address::Unix(path) => {
-            let connect = move |_: Uri| {
-                let path = path.clone();
-                async move { UnixStream::connect(path).await.map(TokioIo::new) }
-            };
-            endpoint.connect_with_connector(tower::service_fn(connect)).await
-        }
-        Address::Plain(_) => endpoint.connect().await,
-    };
-    let mut client = FederationClient::new(channel.map_err(|error| no_answer(&error))?).max_decoding_message_size(MESSAGE_BYTES_MAX);
+async fn open(address: &Address, introduction: &Introduction, node: [u8; 16], tls: Option<&Arc<ClientConfig>>) -> Result<(Session, v1::Welcome), NodeError> {
+    let no_answer = |error: &(dyn std::error::Error + 'static)| failed(address, error);
+    let channel = connect(address, &introduction.proxy, tls).await.map_err(|error| no_answer(&error))?;
+    let mut client = FederationClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (to, messages) = mpsc::channel(MESSAGES_MAX);
     let hello = v1::Hello {
         versions: version::SPOKEN.to_vec(),
@@ -253,7 +262,37 @@ pub(super) async fn deliver(
     outcome.map(drop).map_err(|status| status.message().to_owned())
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// Returns the error of a call that got no answer. If one side doesn't accept the other's certificate, the next call won't do better.
+pub(super) fn failed(address: &Address, error: &(dyn std::error::Error + 'static)) -> NodeError {
+    use rustls::Error as Tls;
+    let refused = |alert: &str| {
+        NodeError::Refused(format!(
+            "it doesn't accept this node's certificate ({alert})\nhint: an invitation admits one node, once; other certificates are of its authority, have the role of a node, and weren't revoked"
+        ))
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()).and_then(|inner| inner.downcast_ref::<Tls>());
+        match inner.or_else(|| error.downcast_ref::<Tls>()) {
+            Some(Tls::Other(other)) => return NodeError::Refused(other.to_string()),
+            Some(Tls::InvalidCertificate(problem)) => {
+                return NodeError::Refused(format!(
+                    "its certificate isn't one of the authority that this node trusts ({problem})\nhint: use the credentials or the invitation of this federator"
+                ));
+            }
+            Some(Tls::AlertReceived(alert)) => return refused(&format!("{alert:?}")),
+            Some(_) | None => cause = error.source(),
+        }
+    }
+    let reason = with_causes(error);
+    // HTTP/2 keeps only the text of errors below it.
+    match reason.rsplit_once("received fatal alert: ") {
+        Some((_, alert)) => refused(alert),
+        None => NodeError::NoAnswer { address: address.to_string(), reason },
+    }
+}
+
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

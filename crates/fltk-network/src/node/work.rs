@@ -103,7 +103,7 @@ impl Call {
             }
             let identity = self.identity();
             let run = self.job().run.clone();
-            let Self { runtime, address, introduction, session, .. } = self;
+            let Self { runtime, address, introduction, tls, session, .. } = self;
             let mut node = Loop {
                 prepared,
                 states: trainers.states,
@@ -124,7 +124,7 @@ impl Call {
                         End::Lost(reason) => tracing::warn!("the federator is lost: {reason}; this node calls it again"),
                     }
                     node.abandon();
-                    session = Self::again(&address, &introduction, identity, &run, stop).await?;
+                    session = Self::again(&address, &introduction, identity, tls.as_ref(), &run, stop).await?;
                     tracing::info!("the federator is there again");
                 }
             })

@@ -31,7 +31,8 @@ use fltk_fed::{
 };
 use fltk_network::{
     federator::{Federator, Job, Limits, Listener, NodeReport},
-    node::{Address, Call, Carried, Introduction, NodeError, Prepared, Trainers},
+    pki::Folder,
+    node::{Access, Address, Call, Carried, Introduction, NodeError, Prepared, Proxy, Trainers},
 };
 
 pub const SEED: Seed = Seed(42);
@@ -134,6 +135,7 @@ pub fn introduction(name: &str) -> Introduction {
         program: "0.1.0".to_owned(),
         processor: "a processor".to_owned(),
         patience: Duration::from_secs(10),
+        proxy: Proxy::None,
     }
 }
 
@@ -149,9 +151,22 @@ pub fn federate(
     // An earlier federator may have left it.
     let _ = std::fs::remove_file(path);
     let listener = Listener::Unix(UnixListener::bind(path).expect("the folder is there"));
+    federate_on(listener, None, federation, dummy, report, stop, records)
+}
+
+/// Runs a federator on a listener.
+pub fn federate_on(
+    listener: Listener,
+    folder: Option<Folder>,
+    federation: Federation,
+    dummy: &Dummy,
+    report: &(dyn Fn(NodeReport) + Sync),
+    stop: &AtomicBool,
+    records: &mut Vec<Record>,
+) -> Result<Arc<ModelState>, RunError> {
     let states = States::default();
     let federator =
-        Federator { job: job("a run"), listener, limits: limits(), states: Some(&states), report, is_of_settings: &|_, _| () };
+        Federator { job: job("a run"), listener, limits: limits(), folder, states: Some(&states), report, is_of_settings: &|_, _| () };
     federator.run(federation, Box::new(dummy), stop, &mut |record| {
         records.push(record.clone());
         Ok(())
@@ -166,8 +181,21 @@ pub fn node(
     before: &(dyn Fn(&TrainOrder) + Sync),
     stop: &AtomicBool,
 ) -> Result<String, NodeError> {
+    node_at(Address::Unix(path.to_owned()), &Access::Open, &mut |_| (), introduction, dummy, before, stop)
+}
+
+/// Runs a node that calls at an address.
+pub fn node_at(
+    address: Address,
+    access: &Access,
+    enrolled: &mut dyn FnMut(&str),
+    introduction: Introduction,
+    dummy: &Dummy,
+    before: &(dyn Fn(&TrainOrder) + Sync),
+    stop: &AtomicBool,
+) -> Result<String, NodeError> {
     let stop = || stop.load(Ordering::Relaxed);
-    let call = Call::join(Address::Unix(path.to_owned()), introduction, &stop)?;
+    let call = Call::join(address, introduction, access, enrolled, &stop)?;
     let prepared = Prepared { settings: SETTINGS, data: DATA, layout: dummy.initial().layout, workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Keeping { dummy, states: &states, before })) };

@@ -74,6 +74,7 @@ impl Network<'_> {
             job: self.job()?,
             listener: Listener::Unix(listener),
             limits,
+            folder: None,
             states: self.states,
             report: &report,
             is_of_settings: &|round, client| self.failures.add(round, client),

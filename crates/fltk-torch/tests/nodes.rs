@@ -1,0 +1,158 @@
+//! Tests of federated runs over node processes: whatever the number of nodes, and whoever is killed, the digest is that of one process.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "../../fltk/tests/common/mod.rs"]
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{TINY_FEDERATED, fltk, json};
+
+/// The time in which anything that is waited for happens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns the tiny experiment with so many nodes, and `more` settings.
+fn experiment(nodes: u32, more: &str) -> String {
+    TINY_FEDERATED.replace("      clients: 40\n", &format!("      clients: 40\n      nodes: {nodes}\n{more}"))
+}
+
+fn digest(at: &Path, text: &str) -> String {
+    fs::write(at.join("tiny.yaml"), text).unwrap();
+    json(at, &["run", "tiny.yaml", "--workers", "2", "--output", "json"])["parameters_sha256"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn any_number_of_nodes_ends_with_the_digest_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (more, nodes) in [
+        ("", &[1, 3][..]),
+        ("      strategy: { type: SCAFFOLD }\n", &[2]),
+        ("      strategy: { type: Ditto }\n      client_test_fraction: 0.2\n", &[2]),
+        ("      simulation: { clock: virtual, devices: { type: lognormal } }\n      strategy: { type: FedBuff, buffer_size: 2 }\n", &[2]),
+    ] {
+        let expected = digest(at, &experiment(0, more));
+        for &nodes in nodes {
+            assert_eq!(digest(at, &experiment(nodes, more)), expected, "{nodes} nodes, {more}");
+        }
+    }
+}
+
+/// A run in the background.
+struct Running {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Running {
+    /// Starts the tiny experiment in `at` under a name, so that a second start goes on.
+    fn start(at: &Path) -> Self {
+        let mut command = fltk(at);
+        command.args(["run", "tiny.yaml", "--id", "a", "--workers", "2", "--output", "json"]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { child, folder: at.join("runs") }
+    }
+
+    /// Returns the number of lines of the run's journal.
+    fn num_lines(&self) -> usize {
+        let runs = fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        let journals = runs.filter_map(|run| fs::read_to_string(run.path().join("journal.jsonl")).ok());
+        journals.map(|text| text.lines().count()).sum()
+    }
+
+    /// Waits until `is` or the run has ended; returns false in the latter case.
+    fn wait(&mut self, is: &dyn Fn(&Self) -> bool) -> bool {
+        let until = Instant::now() + PATIENCE;
+        while !is(self) {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(Instant::now() < until, "nothing happens");
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    /// Returns the processes of its nodes.
+    fn nodes(&self) -> Vec<u32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().filter_map(Result::ok);
+        let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        children.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()).collect()
+    }
+}
+
+fn kill(pid: u32) {
+    // It may have ended by itself.
+    let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
+}
+
+/// Returns the digest of the run in `at` that was begun under a name and has finished.
+fn finished(at: &Path) -> String {
+    let result = json(at, &["run", "tiny.yaml", "--id", "a", "--output", "json"]);
+    result["parameters_sha256"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_node_may_be_killed_in_every_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let expected = digest(at, &experiment(0, ""));
+    fs::remove_dir_all(at.join("runs")).unwrap();
+    fs::write(at.join("tiny.yaml"), experiment(2, "")).unwrap();
+    let mut run = Running::start(at);
+    let mut num_killed = 0;
+    for lines in (6..).step_by(5) {
+        if !run.wait(&|run| run.num_lines() >= lines) {
+            break;
+        }
+        if let Some(node) = run.nodes().first() {
+            kill(*node);
+            num_killed += 1;
+        }
+    }
+    assert!(run.child.wait().unwrap().success());
+    assert!(num_killed >= 3, "{num_killed}");
+    assert_eq!(finished(at), expected);
+}
+
+#[test]
+fn the_federator_may_be_killed_and_begun_again_with_other_nodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let expected = digest(at, &experiment(0, "      strategy: { type: SCAFFOLD }\n"));
+    fs::remove_dir_all(at.join("runs")).unwrap();
+    fs::write(at.join("tiny.yaml"), experiment(2, "      strategy: { type: SCAFFOLD }\n")).unwrap();
+    let mut num_killed = 0;
+    for lines in (3..).step_by(7) {
+        let mut run = Running::start(at);
+        if !run.wait(&|run| run.num_lines() >= lines) {
+            assert!(run.child.wait().unwrap().success());
+            break;
+        }
+        let nodes = run.nodes();
+        run.child.kill().unwrap();
+        run.child.wait().unwrap();
+        num_killed += 1;
+        // None of its nodes is left behind.
+        let until = Instant::now() + PATIENCE;
+        while nodes.iter().any(|node| is_running(*node)) {
+            assert!(Instant::now() < until, "a node is left");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    assert!(num_killed >= 3, "{num_killed}");
+    assert_eq!(finished(at), expected);
+}
+
+/// True if a process of this number runs; a zombie doesn't.
+fn is_running(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+}
