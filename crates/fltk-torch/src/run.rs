@@ -48,6 +48,7 @@ use self::{
 };
 pub use self::{
     group::{resume, start},
+    federated::{Listen, Security},
     launch::inherited_listener,
     node::{NodeOptions, node},
     place::{Network, Place},
@@ -71,6 +72,8 @@ pub struct Context<'a> {
     pub failures: Failures,
     /// True if a TorchScript module may be within a folder of records.
     pub trust_module: bool,
+    /// The place at which nodes call; `None` if federated jobs have nodes of their own or none.
+    pub listen: Option<Listen>,
     /// The collector of the termination report of this process.
     pub termination: &'a Termination,
 }

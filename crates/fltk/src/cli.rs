@@ -1,6 +1,7 @@
 //! The command line: arguments, help and examples. The commands themselves are in `cmd`.
 
 mod names;
+mod network;
 #[cfg(feature = "web")]
 mod records;
 mod strategies;
@@ -13,6 +14,7 @@ use fltk_data::partition::CLIENTS_MAX;
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
 pub use self::strategies::{ApplyArgs, StrategiesCommand};
+pub use self::network::{FederateArgs, NodeArgs, PkiCommand};
 use crate::log::LogFormat;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
@@ -61,8 +63,13 @@ pub enum Command {
     Run(RunArgs),
     /// Train one rank of a distributed task, given by environment variables (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
     Client(ClientArgs),
+    /// Run a federated task over nodes that call this machine: it says what they type.
+    Federate(FederateArgs),
     /// Train clients for a federator on this or another machine.
     Node(NodeArgs),
+    /// Make and revoke certificates of federators and nodes by hand.
+    #[command(subcommand)]
+    Pki(PkiCommand),
     /// Check experiment files, or the cluster and arrival JSON files of KFLTK.
     Validate(ValidateArgs),
     /// Run an experiment's stream of jobs on Kubernetes.
@@ -113,6 +120,7 @@ impl Command {
     pub fn log_format(&self) -> LogFormat {
         match self {
             Self::Client(args) => args.log.log_format,
+            Self::Federate(args) => args.log.log_format,
             Self::Node(args) => args.log.log_format,
             #[cfg(feature = "cluster")]
             Self::Cluster(args) => args.log.log_format,
@@ -233,34 +241,6 @@ pub struct ClientArgs {
     pub data: Option<PathBuf>,
     /// The number of clients trained concurrently in a federated task, and of threads in an evaluation (default: one per core). It affects the time taken,
     /// not the results.
-    #[arg(long, value_name = "N")]
-    pub workers: Option<std::num::NonZeroUsize>,
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "\
-A node calls its federator, and never the other way: it may be behind NAT. It gets the experiment from there, and loads the data set from this machine. If the connection breaks
-it calls again, and goes on where it was.
-
-Examples:
-  fltk node --join http://localhost:7400
-  fltk node --join http://localhost:7400 --workers 4 --name laptop")]
-pub struct NodeArgs {
-    /// The address of the federator, as it prints it: `http://HOST:PORT`, or `unix:PATH` for a socket of this machine.
-    #[arg(long, value_name = "ADDRESS")]
-    pub join: String,
-    /// The name of the node in the federator's messages and records (default: that of the machine, and the process).
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// The time for which the node calls a federator that doesn't answer.
-    #[arg(long, value_name = "DURATION", default_value = "10min")]
-    pub wait: String,
-    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
-    #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
-    pub data: Option<PathBuf>,
-    /// The number of clients trained concurrently (default: one per core). It affects the time taken, not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
     #[command(flatten)]

@@ -13,6 +13,8 @@ mod explain;
 #[cfg(feature = "web")]
 mod extract;
 mod extractor;
+mod federate;
+mod pki;
 mod plan;
 mod run;
 mod runs;
@@ -36,6 +38,8 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run(args) => run::run(cli, args, engine),
         Command::Client(args) => client::run(cli, args, engine),
+        Command::Federate(args) => federate::run(cli, args, engine),
+        Command::Pki(command) => pki::run(cli, command),
         Command::Node(args) => engine.compute(cli, Computation::Node { args, termination: &Termination::default() }),
         Command::Validate(args) => validate::run(cli, args),
         #[cfg(feature = "cluster")]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    cli::{Cli, ClientArgs, NetsCommand, NodeArgs, ParityArgs, RunArgs},
+    cli::{Cli, ClientArgs, FederateArgs, NetsCommand, NodeArgs, ParityArgs, RunArgs},
     hand_over,
     inputs::ReadExperiment,
     termination::Termination,
@@ -33,6 +33,15 @@ pub enum Computation<'a> {
     Client {
         /// The command line's arguments.
         args: &'a ClientArgs,
+        /// Collects the facts for this process's termination report.
+        termination: &'a Termination,
+    },
+    /// `fltk federate`.
+    Federate {
+        /// The command line's arguments.
+        args: &'a FederateArgs,
+        /// The experiment that the files describe; `None` to resume a run.
+        experiment: Option<Box<ReadExperiment>>,
         /// Collects the facts for this process's termination report.
         termination: &'a Termination,
     },

@@ -23,7 +23,7 @@ const PROGRAM: &str = "fltk-torch";
 pub const INTERFACE: &str = "FLTK_INTERFACE";
 
 /// The commands that are handed over.
-const COMMANDS: [&str; 5] = ["client", "nets", "node", "parity", "run"];
+const COMMANDS: [&str; 6] = ["client", "federate", "nets", "node", "parity", "run"];
 
 /// Returns the path of the program that computes: in the folder of this one, with links resolved.
 ///

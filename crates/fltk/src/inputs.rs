@@ -227,6 +227,12 @@ pub fn indexes() -> Option<PathBuf> {
     cache_folder().map(|cache| cache.join("index"))
 }
 
+/// Returns the folder that holds the authorities of runs (`pki`) and the credentials of nodes (`nodes`); `None` if there is no home folder.
+#[must_use]
+pub fn secrets(name: &str) -> Option<PathBuf> {
+    cache_folder().map(|cache| cache.join(name))
+}
+
 fn cache_folder() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("fltk"))

@@ -17,6 +17,7 @@ use super::{
 /// The files and folders in it.
 const CERTIFICATE: &str = "authority.pem";
 const KEY: &str = "authority.key";
+const FEDERATOR: &str = "federator.pem";
 const ISSUED: &str = "issued";
 const REVOKED: &str = "revoked";
 const INVITATIONS: &str = "invitations";
@@ -123,6 +124,24 @@ impl Folder {
                 noted => return noted.map(|()| (certificate, authority.certificate().clone())),
             }
         }
+    }
+
+    /// Returns the credentials of the federator, which are issued when they are first asked for.
+    ///
+    /// # Errors
+    /// If they can't be read or made.
+    pub fn federator(&self) -> Result<Credentials, PkiError> {
+        let path = self.0.join(FEDERATOR);
+        if !path.exists() {
+            let authority = self.authority()?;
+            let (certificate, key) = authority.issue(Role::Federator, "federator")?;
+            match write_new(&path, &Credentials::pem(&certificate, authority.certificate(), &key)) {
+                // Another process was faster.
+                Err(PkiError::Taken(_)) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Credentials::read(&path)
     }
 
     /// Makes an invitation.

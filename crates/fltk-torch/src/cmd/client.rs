@@ -39,6 +39,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         failures: Failures::default(),
         // A person who starts a rank by hand names the module, and `fltk run` has checked it before it starts ranks.
         trust_module: true,
+        listen: None,
         termination,
     };
     let source = match &args.run {

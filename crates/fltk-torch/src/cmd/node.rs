@@ -1,7 +1,15 @@
 //! `fltk node`: trains clients for a federator.
 
-use std::{env, num::NonZeroUsize, path::Path, thread::available_parallelism};
+use std::{
+    env, fs,
+    io::Write as _,
+    num::NonZeroUsize,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
 
+use anyhow::Context as _;
 use fltk::{
     child::{self, LAUNCHER},
     cli::{Cli, LocationArgs, NodeArgs},
@@ -10,7 +18,12 @@ use fltk::{
     termination::Termination,
 };
 use fltk_core::experiment::Duration;
+use fltk_network::{
+    node::{Access, Address, Proxy},
+    pki::{Credentials, Invitation},
+};
 use fltk_train::Device;
+use sha2::{Digest as _, Sha256};
 
 use crate::run::{self, Context, Failures, NodeOptions};
 
@@ -22,9 +35,11 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     if let Ok(launcher) = env::var(LAUNCHER) {
         child::end_with(&launcher)?;
     }
-    let address = args.join.parse().or_exit(Exit::CommandLine)?;
+    let address: Address = args.join.parse().or_exit(Exit::CommandLine)?;
+    check_plain(&address)?;
     let patience: Duration = args.wait.parse().map_err(|error| failure(Exit::CommandLine, format!("`--wait`: {error}")))?;
     let name = args.name.clone().unwrap_or_else(fltk::host::process);
+    let (access, keep) = access(args, &address)?;
     let context = Context {
         base: Path::new(""),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
@@ -33,9 +48,56 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
         stop: stop::on_signal()?,
         failures: Failures::default(),
         trust_module: true,
+        listen: None,
         termination,
     };
-    let text = run::node(&context, NodeOptions { address, name, patience: std::time::Duration::from_millis(patience.as_millis()) })?;
+    let proxy = args.proxy.clone().map_or(Proxy::Environment, Proxy::At);
+    let patience = std::time::Duration::from_millis(patience.as_millis());
+    let text = run::node(&context, NodeOptions { address, access, keep, name, patience, proxy })?;
     tracing::info!("{text}");
     Ok(())
+}
+
+/// Refuses to call another machine without encryption.
+fn check_plain(address: &Address) -> anyhow::Result<()> {
+    let Address::Plain(uri) = address else { return Ok(()) };
+    let host = uri.trim_start_matches("http://").rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+    if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()) {
+        return Ok(());
+    }
+    Err(failure(Exit::CommandLine, format!("`{uri}` is another machine, and `http` has no encryption\nhint: use `https`, with the invitation that the federator prints")))
+}
+
+/// Returns the proof that the node may take part, and the file in which credentials are kept that an invitation brings.
+fn access(args: &NodeArgs, address: &Address) -> anyhow::Result<(Access, Option<PathBuf>)> {
+    if let Some(path) = &args.credentials {
+        return Ok((Access::Credentials(Credentials::read(path).or_exit(Exit::CommandLine)?), None));
+    }
+    let Some(text) = &args.invitation else {
+        if let Address::Tls(_) = address {
+            let message = "a federator on another machine wants to know who calls\nhint: add the `--invitation` that it prints, or `--credentials FILE`";
+            return Err(failure(Exit::CommandLine, message));
+        }
+        return Ok((Access::Open, None));
+    };
+    let invitation: Invitation = text.parse().or_exit(Exit::CommandLine)?;
+    let file = format!("{}.pem", hex::encode(&Sha256::digest(invitation.to_string())[..16]));
+    let keep = inputs::secrets("nodes").map(|folder| folder.join(file));
+    match &keep {
+        Some(path) if path.exists() => Ok((Access::Credentials(Credentials::read(path).or_exit(Exit::General)?), None)),
+        _ => Ok((Access::Invitation(invitation), keep)),
+    }
+}
+
+/// Keeps the credentials of a node for its owner alone, so that it can come again.
+pub fn keep(path: &Path, text: &str) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    }
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("can't write `{}`", path.display()))
 }

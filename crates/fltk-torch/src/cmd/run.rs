@@ -12,14 +12,14 @@ use fltk_core::experiment::Experiment;
 use fltk_train::Device;
 use serde::Serialize;
 
-use crate::run::{self, Context, Failures, RunResult};
+use crate::run::{self, Context, Failures, Listen, RunResult};
 
 /// Runs every job of `experiment`.
 ///
 /// # Errors
 /// If data is missing, or a run fails.
 pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Termination) -> anyhow::Result<()> {
-    with_context(args, termination, |context| print_each(cli, |done| run::start(context, experiment, &args.runs, args.id.as_deref(), done)))
+    with_context(args, None, termination, |context| print_each(cli, |done| run::start(context, experiment, &args.runs, args.id.as_deref(), done)))
 }
 
 /// Resumes the run `resumed`, and the rest of its group.
@@ -27,10 +27,15 @@ pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Term
 /// # Errors
 /// If its folder is damaged or in use, data is missing, or a run fails.
 pub fn resume(cli: &Cli, args: &RunArgs, resumed: &Path, termination: &Termination) -> anyhow::Result<()> {
-    with_context(args, termination, |context| print_each(cli, |done| run::resume(context, resumed, &args.runs, done)))
+    with_context(args, None, termination, |context| print_each(cli, |done| run::resume(context, resumed, &args.runs, done)))
 }
 
-fn with_context(args: &RunArgs, termination: &Termination, work: impl FnOnce(&Context<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn with_context(
+    args: &RunArgs,
+    listen: Option<Listen>,
+    termination: &Termination,
+    work: impl FnOnce(&Context<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     work(&Context {
         base: &inputs::base_folder(&args.files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
@@ -39,12 +44,13 @@ fn with_context(args: &RunArgs, termination: &Termination, work: impl FnOnce(&Co
         stop: stop::on_signal()?,
         failures: Failures { fail_fast: args.fail_fast, retry: args.retry_failed },
         trust_module: args.trust_module,
+        listen,
         termination,
     })
 }
 
 /// Prints each result of `work`, or all of them as one JSON document.
-fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut results = Vec::new();
     let mut printed = Ok(());
     let outcome = work(&mut |result: RunResult| {

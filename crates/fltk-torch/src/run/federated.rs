@@ -24,7 +24,10 @@ use fltk_train::{
     parameters_sha256,
 };
 
-pub use self::clients::{SettingsFailures, Training};
+pub use self::{
+    clients::{SettingsFailures, Training},
+    network::{Listen, Security},
+};
 use self::network::Network;
 use super::{
     Context, SettingsAtFault, Stopped,
@@ -93,9 +96,10 @@ pub fn run(
         clients: ClientTests { method, parts: &test_parts, states: states_of_clients },
         stop: &context.stop,
     };
+    let described = recorder.folder().description().clone();
     let mut observer = |record: &Record| observe(record, job, recorder, states.as_ref()).map_err(BoxError::from);
-    let outcome = if config.nodes > 0 {
-        let network = Network { context, job, config, settings: own, data, states: states_of_clients, failures: &failures };
+    let outcome = if config.nodes > 0 || context.listen.is_some() {
+        let network = Network { context, job, config, described: &described, settings: own, data, states: states_of_clients, failures: &failures };
         network.run(federation, Box::new(test), &mut observer)?
     } else {
         // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.

@@ -1,6 +1,6 @@
 //! A node: joins a federator, loads what its job needs, and trains its clients until the run is over.
 
-use std::{fs, path::Path, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{fs, path::{Path, PathBuf}, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use anyhow::Context as _;
 use fltk::{
@@ -11,7 +11,7 @@ use fltk_core::experiment::{FederatedConfig, Setting};
 use fltk_data::{digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
 use fltk_fed::strategy;
-use fltk_network::node::{Address, Call, Carried, Introduction, Job as NodeJob, NodeError, Prepared, Trainers};
+use fltk_network::node::{Access, Address, Call, Carried, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers};
 
 use super::{
     Context, Stopped,
@@ -21,15 +21,21 @@ use super::{
     settings,
 };
 
-/// How a node takes part.
+/// The federator of a node, and its own part.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     /// The address of the federator.
     pub address: Address,
+    /// The proof that it may take part.
+    pub access: Access,
+    /// The file in which it keeps credentials that an invitation brings.
+    pub keep: Option<PathBuf>,
     /// The name of the node, for people.
     pub name: String,
     /// The time for which it calls a federator that doesn't answer.
     pub patience: Duration,
+    /// The proxy through which it calls.
+    pub proxy: Proxy,
 }
 
 /// Takes part until the run is over, and returns how it ended, for people.
@@ -37,15 +43,22 @@ pub struct NodeOptions {
 /// # Errors
 /// If the federator can't be reached or refuses this node, data is missing, or the process was asked to stop ([`Stopped`]).
 pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<String> {
-    let NodeOptions { address, name, patience } = options;
+    let NodeOptions { address, access, keep, name, patience, proxy } = options;
     let stop = || context.stop.load(Ordering::Relaxed);
     let introduction = Introduction {
         name,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         processor: host().cpu,
         patience,
+        proxy,
     };
-    let call = Call::join(address, introduction, &stop).map_err(explained)?;
+    let mut enrolled = |text: &str| {
+        let kept = keep.as_ref().map_or(Ok(()), |path| crate::cmd::node::keep(path, text));
+        if let Err(error) = kept {
+            tracing::warn!("{error:#}: if this node is started again, it needs another invitation");
+        }
+    };
+    let call = Call::join(address, introduction, &access, &mut enrolled, &stop).map_err(explained)?;
     // The files of the job are for this process alone, and go with it.
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
     let job = job(call.job(), folder.path())?;

@@ -1,6 +1,13 @@
 //! A federated task over nodes: what they get, and what is told of them.
 
-use std::{cell::RefCell, num::NonZeroUsize, os::unix::net::UnixListener, path::Path, sync::Arc, sync::atomic::AtomicBool};
+use std::{
+    cell::RefCell,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use anyhow::Context as _;
 use fltk_core::{
@@ -16,13 +23,41 @@ use fltk_network::{
     federator::{self, Federator, Limits, Listener, NodeReport},
     hub::Lost,
     object::Content,
+    pki::Folder,
+    tls,
 };
+use fltk_records::RunDescription;
 
 use super::{SettingsFailures, local_nodes::LocalNodes};
 use crate::run::{Context, Stopped, host::host, job::Job};
 
 /// The name of the socket in its folder.
 const SOCKET: &str = "federator";
+
+/// The place at which nodes of other processes and machines call.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// Who may call.
+    pub security: Security,
+}
+
+/// The nodes that may call.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// Any process of this machine.
+    Insecure,
+    /// Nodes with a certificate, or an invitation.
+    Tls {
+        /// The folder of the authority; `None` for one that is made for the run.
+        folder: Option<PathBuf>,
+        /// The host that nodes call, if it isn't this machine's name.
+        host: Option<String>,
+        /// The number of invitations to make.
+        num_invited: u32,
+    },
+}
 
 /// A federated task whose clients are trained by nodes.
 pub struct Network<'a> {
@@ -32,6 +67,8 @@ pub struct Network<'a> {
     pub job: &'a Job,
     /// The settings of its task.
     pub config: &'a FederatedConfig,
+    /// The description of the run, which names its authority.
+    pub described: &'a RunDescription,
     /// The digest of the settings that nodes must have.
     pub settings: SettingsDigest,
     /// The digest of the training samples that nodes must have.
@@ -43,11 +80,70 @@ pub struct Network<'a> {
 }
 
 impl Network<'_> {
-    /// Runs the rounds over nodes on this machine, which it starts.
+    /// Runs the rounds over nodes that call, or over nodes on this machine, which it starts.
     ///
     /// # Errors
-    /// If the nodes can't be started, or end again and again. What ends the rounds is in the result.
+    /// If it can't listen, or the nodes can't be started, or end again and again. What ends the rounds is in the result.
     pub fn run(
+        &self,
+        federation: Federation,
+        evaluator: Box<dyn Evaluator + '_>,
+        observer: &mut Observer<'_>,
+    ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
+        match &self.context.listen {
+            Some(listen) => self.over_callers(listen, federation, evaluator, observer),
+            None => self.over_own(federation, evaluator, observer),
+        }
+    }
+
+    fn over_callers(
+        &self,
+        listen: &Listen,
+        federation: Federation,
+        evaluator: Box<dyn Evaluator + '_>,
+        observer: &mut Observer<'_>,
+    ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
+        let listener = TcpListener::bind(listen.address)
+            .with_context(|| format!("can't listen at {}\nhint: choose another port with `--listen`", listen.address))?;
+        // With port 0, the system has chosen one.
+        let port = listener.local_addr().context("can't listen")?.port();
+        let (listener, folder) = match &listen.security {
+            Security::Insecure => {
+                tracing::info!("nodes on this machine join with\n  fltk node --join http://{}:{port}", listen.address.ip());
+                (Listener::Plain(listener), None)
+            }
+            Security::Tls { folder, host, num_invited } => {
+                let path = match folder {
+                    Some(path) => path.clone(),
+                    None => {
+                        let all = fltk::inputs::secrets("pki").context("there is no home folder for the run's authority\nhint: `--pki DIR` names one")?;
+                        all.join(format!("{}-{}", self.described.group, self.described.job_index))
+                    }
+                };
+                let folder = Folder::open_or_create(&path)?;
+                let host = host.clone().or_else(fltk::host::name).unwrap_or_else(|| "localhost".to_owned());
+                let mut lines = String::new();
+                for _ in 0..*num_invited {
+                    lines += &format!("\n  fltk node --join https://{host}:{port} --invitation {}", folder.invite()?);
+                }
+                tracing::info!("nodes join with{lines}\nhint: each line admits one node; `fltk pki invite {}` makes another invitation", path.display());
+                (Listener::Tls(listener, tls::federator(&folder.federator()?, folder.clone())?), Some(folder))
+            }
+        };
+        let report = |report: NodeReport| tell(&report, &host().cpu);
+        let federator = Federator {
+            job: self.job()?,
+            listener,
+            limits: Limits { workers: self.context.workers, ..Limits::default() },
+            folder,
+            states: self.states,
+            report: &report,
+            is_of_settings: &|round, client| self.failures.add(round, client),
+        };
+        Ok(federator.run(federation, evaluator, &self.context.stop, observer))
+    }
+
+    fn over_own(
         &self,
         federation: Federation,
         evaluator: Box<dyn Evaluator + '_>,

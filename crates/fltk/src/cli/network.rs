@@ -1,0 +1,113 @@
+//! The commands of federated runs over several machines.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::{LogArgs, RunArgs};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The federator trains nothing itself. It prints a line for each node that it invites; whoever types that line on another machine takes part, for as long as the run lasts. Nodes
+may come late, leave and come back: the result is the same. A federator that was killed goes on where it was, and its nodes come back to it.
+
+Examples:
+  fltk federate examples/quickstart.yaml
+  fltk federate examples/quickstart.yaml --listen 0.0.0.0:7400 --host lab.example.org --invite 3 --id first
+  fltk federate --resume runs/quickstart-20260101-120000-1a2b3c4d
+  fltk federate examples/quickstart.yaml --listen 127.0.0.1:7400 --insecure")]
+pub struct FederateArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The address and port at which nodes call.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7400")]
+    pub listen: SocketAddr,
+    /// The host that nodes call, for the lines that are printed (default: this machine's name).
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// The number of nodes to invite. `fltk pki invite` invites more while the run goes on.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub invite: u32,
+    /// The folder of the authority (`fltk pki init`), instead of one that is made for this run.
+    #[arg(long, value_name = "DIR")]
+    pub pki: Option<PathBuf>,
+    /// Speak without encryption and certificates. Only at an address of this machine itself, such as 127.0.0.1.
+    #[arg(long, conflicts_with_all = ["pki", "invite", "host"])]
+    pub insecure: bool,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A node calls its federator, and never the other way: it may be behind NAT, and calls through the proxy that HTTPS_PROXY or ALL_PROXY names, unless NO_PROXY has the host. It gets the
+experiment from the federator, and loads the data set from this machine. If the connection breaks it calls again, and goes on where it was.
+
+Examples:
+  fltk node --join https://lab.example.org:7400 --invitation 7j2k...
+  fltk node --join https://lab.example.org:7400 --credentials lab-1.pem --workers 4
+  fltk node --join http://127.0.0.1:7400")]
+pub struct NodeArgs {
+    /// The address of the federator, as it prints it: `https://HOST:PORT`; on this machine also `http://HOST:PORT` or `unix:PATH`.
+    #[arg(long, value_name = "ADDRESS")]
+    pub join: String,
+    /// The invitation, as the federator prints it. It brings credentials, which are kept in the cache folder: the same line may be typed again on this machine.
+    #[arg(long, value_name = "INVITATION", env = "FLTK_INVITATION", hide_env_values = true, conflicts_with = "credentials")]
+    pub invitation: Option<String>,
+    /// The file of credentials that `fltk pki issue` made, instead of an invitation.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+    /// The HTTP proxy through which the node calls, instead of the one of the environment.
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// The name of the node in the federator's messages and records (default: that of the machine, and the process).
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The time for which the node calls a federator that doesn't answer.
+    #[arg(long, value_name = "DURATION", default_value = "10min")]
+    pub wait: String,
+    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
+    pub data: Option<PathBuf>,
+    /// The number of clients trained concurrently (default: one per core). It affects the time taken, not the results.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum PkiCommand {
+    /// Make a folder with a new authority.
+    Init {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Issue a certificate to a node, or to the federator, as one file of credentials with its key.
+    Issue {
+        /// The folder of the authority.
+        folder: PathBuf,
+        /// The name of the node.
+        name: String,
+        /// The file to write (default: NAME.pem in this folder).
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Make an invitation, which admits one node.
+    Invite {
+        /// The folder of the authority; that of a run is in its `fltk federate` messages.
+        folder: PathBuf,
+    },
+    /// List the certificates of an authority, and the invitations that are open.
+    Show {
+        /// The folder of the authority.
+        folder: PathBuf,
+    },
+    /// Revoke a certificate: a federator refuses it from then on, also one that runs, with the node's next connection.
+    Revoke {
+        /// The folder of the authority.
+        folder: PathBuf,
+        /// The name in the certificate.
+        name: String,
+    },
+}
