@@ -20,8 +20,8 @@ const ROOM_AT_ONCE: usize = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Filling {
     pub(super) bundle: Bundle,
-    /// The arrays in order, with their length and whether they are floats, the current one first.
-    next: std::vec::IntoIter<(String, u64, bool)>,
+    /// The arrays that are still to come, in order, with their length and nothing in them.
+    next: std::vec::IntoIter<(String, u64, Values)>,
     current: Option<(String, u64, Values)>,
     /// The bytes of an element that isn't whole.
     carried: Vec<u8>,
@@ -31,6 +31,8 @@ pub(super) struct Filling {
 enum Values {
     Floats(Vec<f32>),
     Counters(Vec<i64>),
+    Bytes(Vec<u8>),
+    Indices(Vec<u32>),
 }
 
 impl Filling {
@@ -40,18 +42,28 @@ impl Filling {
     /// If the header can't be.
     pub(super) fn new(header: &[u8], num_bytes: u64) -> Result<Self, Damage> {
         let refuse = |problem: &str| Err(Damage::Header(problem.to_owned()));
-        let BundleHeader { floats, counters, scalars } = BundleHeader::decode(header).map_err(|error| Damage::Header(error.to_string()))?;
-        if floats.len() + counters.len() + scalars.len() > ARRAYS_MAX {
+        let BundleHeader { floats, counters, scalars, bytes, indices } =
+            BundleHeader::decode(header).map_err(|error| Damage::Header(error.to_string()))?;
+        let kinds: [(_, fn() -> Values); 4] = [
+            (floats, || Values::Floats(Vec::new())),
+            (counters, || Values::Counters(Vec::new())),
+            (bytes, || Values::Bytes(Vec::new())),
+            (indices, || Values::Indices(Vec::new())),
+        ];
+        if kinds.iter().map(|(list, _)| list.len()).sum::<usize>() + scalars.len() > ARRAYS_MAX {
             return refuse("it has too many arrays");
         }
         let mut needed = Some(0_u64);
-        for (list, size) in [(&floats, 4), (&counters, 8)] {
+        let mut all = Vec::new();
+        for (list, empty) in kinds {
+            let size = empty().size() as u64;
             let mut names = BTreeSet::new();
             for array in list {
-                if array.name.len() > NAME_BYTES_MAX || !names.insert(&array.name) {
+                if array.name.len() > NAME_BYTES_MAX || !names.insert(array.name.clone()) {
                     return refuse("a name is too long, or is there twice");
                 }
                 needed = needed.and_then(|needed| needed.checked_add(array.len.checked_mul(size)?));
+                all.push((array.name, array.len, empty()));
             }
         }
         if scalars.keys().any(|name| name.len() > NAME_BYTES_MAX) {
@@ -60,8 +72,6 @@ impl Filling {
         if needed != Some(num_bytes) {
             return refuse("its arrays don't have the length of what follows");
         }
-        let floats = floats.into_iter().map(|array| (array.name, array.len, true));
-        let all: Vec<_> = floats.chain(counters.into_iter().map(|array| (array.name, array.len, false))).collect();
         let bundle = Bundle { scalars, ..Bundle::default() };
         let mut filling = Self { bundle, next: all.into_iter(), current: None, carried: Vec::new() };
         filling.turn();
@@ -78,11 +88,12 @@ impl Filling {
                 }
                 Some((name, _, Values::Floats(values))) => drop(self.bundle.floats.insert(name, values)),
                 Some((name, _, Values::Counters(values))) => drop(self.bundle.counters.insert(name, values)),
+                Some((name, _, Values::Bytes(values))) => drop(self.bundle.bytes.insert(name, values)),
+                Some((name, _, Values::Indices(values))) => drop(self.bundle.indices.insert(name, values)),
                 None => {}
             }
-            let Some((name, len, is_floats)) = self.next.next() else { return };
-            let room = usize::try_from(len).unwrap_or(usize::MAX).min(ROOM_AT_ONCE);
-            let values = if is_floats { Values::Floats(Vec::with_capacity(room)) } else { Values::Counters(Vec::with_capacity(room)) };
+            let Some((name, len, mut values)) = self.next.next() else { return };
+            values.reserve(usize::try_from(len).unwrap_or(usize::MAX).min(ROOM_AT_ONCE));
             self.current = Some((name, len, values));
         }
     }
@@ -113,17 +124,32 @@ impl Filling {
 }
 
 impl Values {
+    /// Returns the number of bytes of an element.
     const fn size(&self) -> usize {
         match self {
-            Self::Floats(_) => 4,
+            Self::Bytes(_) => 1,
+            Self::Floats(_) | Self::Indices(_) => 4,
             Self::Counters(_) => 8,
         }
     }
 
-    fn num(&self) -> u64 {
+    const fn num(&self) -> u64 {
+        let num = match self {
+            Self::Floats(values) => values.len(),
+            Self::Counters(values) => values.len(),
+            Self::Bytes(values) => values.len(),
+            Self::Indices(values) => values.len(),
+        };
+        num as u64
+    }
+
+    /// Makes room for the first elements.
+    fn reserve(&mut self, num: usize) {
         match self {
-            Self::Floats(values) => values.len() as u64,
-            Self::Counters(values) => values.len() as u64,
+            Self::Floats(values) => values.reserve_exact(num),
+            Self::Counters(values) => values.reserve_exact(num),
+            Self::Bytes(values) => values.reserve_exact(num),
+            Self::Indices(values) => values.reserve_exact(num),
         }
     }
 
@@ -131,17 +157,18 @@ impl Values {
     fn extend(&mut self, bytes: &[u8], len: u64) {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         match self {
-            Self::Floats(values) => {
-                make_room(values, bytes.len() / 4, len);
-                values.extend(bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
-            }
-            Self::Counters(values) => {
-                make_room(values, bytes.len() / 8, len);
-                let number = |bytes: &[u8]| bytes.try_into().map_or(0, i64::from_le_bytes);
-                values.extend(bytes.chunks_exact(8).map(number));
-            }
+            Self::Floats(values) => append(values, bytes, len, f32::from_le_bytes),
+            Self::Counters(values) => append(values, bytes, len, i64::from_le_bytes),
+            Self::Bytes(values) => append(values, bytes, len, u8::from_le_bytes),
+            Self::Indices(values) => append(values, bytes, len, u32::from_le_bytes),
         }
     }
+}
+
+fn append<T, const N: usize>(values: &mut Vec<T>, bytes: &[u8], len: usize, value: impl Fn([u8; N]) -> T) {
+    let (elements, _) = bytes.as_chunks::<N>();
+    make_room(values, elements.len(), len);
+    values.extend(elements.iter().copied().map(value));
 }
 
 /// Makes room for `more` elements: at least twice as many as there are, and never for more than `len`, so that a model has no room that it doesn't need.

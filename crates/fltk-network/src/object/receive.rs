@@ -208,7 +208,11 @@ mod tests {
     impl Numbers for Bundle {
         fn parts(&self) -> Vec<(String, Part<'_>)> {
             let floats = self.floats.iter().map(|(name, values)| (name.clone(), Part::Floats(values)));
-            floats.chain(self.counters.iter().map(|(name, values)| (name.clone(), Part::Counters(values)))).collect()
+            let counters = self.counters.iter().map(|(name, values)| (name.clone(), Part::Counters(values)));
+            let bytes = self.bytes.iter().map(|(name, values)| (name.clone(), Part::Bytes(values)));
+            let indices = self.indices.iter().map(|(name, values)| (name.clone(), Part::Indices(values)));
+            // Not in the order in which they travel.
+            indices.chain(counters).chain(floats).chain(bytes).collect()
         }
 
         fn scalars(&self) -> Vec<(String, f64)> {
@@ -229,6 +233,7 @@ mod tests {
             floats: floats.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect(),
             counters: counters.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect(),
             scalars: BTreeMap::from([("rate".to_owned(), 0.1)]),
+            ..Bundle::default()
         }
     }
 
@@ -249,10 +254,14 @@ mod tests {
             floats in proptest::collection::vec(proptest::num::f32::ANY, 0..40),
             more in proptest::collection::vec(-1.0_f32..1.0, 0..10),
             counters in proptest::collection::vec(any::<i64>(), 0..5),
+            bytes_sent in proptest::collection::vec(any::<u8>(), 0..20),
+            indices in proptest::collection::vec(any::<u32>(), 0..10),
             cuts in proptest::collection::vec(1_usize..50, 1..20),
             from in 0_u64..300,
         ) {
-            let sent = bundle(&[("a", floats), ("b", more), ("empty", vec![])], &[("a", counters)]);
+            let mut sent = bundle(&[("a", floats), ("b", more), ("empty", vec![])], &[("a", counters)]);
+            sent.bytes.insert("a".to_owned(), bytes_sent);
+            sent.indices.insert("a".to_owned(), indices);
             let content = Content::of_numbers(Arc::new(sent.clone()));
             let bytes = bytes_of(&content);
             prop_assert_eq!(bytes.len() as u64, content.object().num_bytes);
@@ -264,6 +273,8 @@ mod tests {
             let bits = |bundle: &Bundle| -> Vec<u32> { bundle.floats.values().flatten().map(|value| value.to_bits()).collect() };
             prop_assert_eq!(bits(&received), bits(&sent));
             prop_assert_eq!(received.counters, sent.counters);
+            prop_assert_eq!(received.bytes, sent.bytes);
+            prop_assert_eq!(received.indices, sent.indices);
             prop_assert_eq!(received.scalars, sent.scalars);
         }
 
@@ -291,7 +302,8 @@ mod tests {
         assert_eq!(receiving.finish().expect("it is whole").floats["model"], [1.0, 2.0]);
         assert!(Receiving::bundle(object, 3).is_err());
         // A header that promises more than comes makes no room for it.
-        let header = BundleHeader { floats: vec![crate::wire::v1::ArrayHeader { name: "a".to_owned(), len: u64::MAX }], ..Default::default() };
+        let header =
+            BundleHeader { floats: vec![crate::wire::v1::ArrayHeader { name: "a".to_owned(), len: u64::MAX }], ..Default::default() };
         let header = header.encode_to_vec();
         let lying = [&u32::try_from(header.len()).expect("it is short").to_le_bytes()[..], &header, &[0; 8]].concat();
         let object = Object { digest: Digest::of(&lying), num_bytes: lying.len() as u64 };
@@ -318,5 +330,6 @@ mod tests {
         assert_eq!((model.len(), model.capacity()), (len, len));
         assert_eq!(model, values);
         assert!(bundle.take_floats("model").is_err() && bundle.take_counters("model").is_err());
+        assert!(bundle.take_bytes("model").is_err() && bundle.take_indices("model").is_err());
     }
 }
