@@ -66,6 +66,8 @@ pub enum Purpose {
     Attack,
     /// The seed of libtorch's own generator, for TorchScript modules. The indices are those of dropout.
     Torch,
+    /// The stochastic rounding of a client's update. Indices: client, round.
+    Compression,
 }
 
 impl Purpose {
@@ -95,6 +97,7 @@ impl Purpose {
             Self::Malice => "malice",
             Self::Attack => "attack",
             Self::Torch => "torch",
+            Self::Compression => "compression",
         }
     }
 }
@@ -141,6 +144,7 @@ mod tests {
             (Purpose::Crash, vec![3], 304_930_624_803_094_533),
             (Purpose::Malice, vec![], 8_841_896_673_227_341_650),
             (Purpose::Attack, vec![3, 1], 920_562_659_657_875_500),
+            (Purpose::Compression, vec![3, 1], 8_382_897_364_064_369_969),
             (Purpose::Gap, vec![0], 1_203_890_754_015_445_339),
             (Purpose::Class, vec![0], 4_788_456_027_377_437_281),
             (Purpose::Priority, vec![3], 7_513_952_042_607_033_415),

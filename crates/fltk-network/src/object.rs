@@ -1,14 +1,17 @@
 //! Objects: what travels by its digest, in chunks, and goes on where a transfer broke.
 
+mod bundle;
 mod content;
+mod fill;
 mod receive;
 
 use std::fmt;
 
 use crate::wire::v1;
 
+pub use bundle::Bundle;
 pub use content::{Content, Numbers, Part};
-pub use receive::{Bundle, Damage, Receiving};
+pub use receive::{Damage, Receiving};
 
 /// The largest chunk: large enough that its envelope costs nothing, and small beside any limit of a message.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

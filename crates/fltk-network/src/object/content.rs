@@ -14,6 +14,10 @@ pub enum Part<'a> {
     Floats(&'a [f32]),
     /// 64-bit whole numbers.
     Counters(&'a [i64]),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Positions in other arrays.
+    Indices(&'a [u32]),
 }
 
 impl Part<'_> {
@@ -21,6 +25,18 @@ impl Part<'_> {
         match self {
             Self::Floats(values) => values.len() * 4,
             Self::Counters(values) => values.len() * 8,
+            Self::Bytes(values) => values.len(),
+            Self::Indices(values) => values.len() * 4,
+        }
+    }
+
+    /// Returns the place of its kind: arrays follow the header by kind.
+    const fn place(&self) -> u8 {
+        match self {
+            Self::Floats(_) => 0,
+            Self::Counters(_) => 1,
+            Self::Bytes(_) => 2,
+            Self::Indices(_) => 3,
         }
     }
 
@@ -29,6 +45,8 @@ impl Part<'_> {
         match self {
             Self::Floats(values) => append(values, offset, len, |value: &f32| value.to_le_bytes(), to),
             Self::Counters(values) => append(values, offset, len, |value: &i64| value.to_le_bytes(), to),
+            Self::Bytes(values) => to.extend_from_slice(&values[offset..offset + len]),
+            Self::Indices(values) => append(values, offset, len, |value: &u32| value.to_le_bytes(), to),
         }
     }
 }
@@ -50,15 +68,22 @@ fn append<T, const N: usize>(values: &[T], offset: usize, len: usize, bytes: imp
     }
 }
 
-/// Numbers in memory that an object consists of: all arrays of floats with their names, then all of counters, and the scalars.
+/// Numbers in memory that an object consists of: arrays with their names, and scalars.
 pub trait Numbers: Send + Sync {
-    /// Returns the arrays in order, floats before counters.
+    /// Returns the arrays. Those of one kind have different names, and stay in this order.
     fn parts(&self) -> Vec<(String, Part<'_>)>;
 
     /// Returns the scalars.
     fn scalars(&self) -> Vec<(String, f64)> {
         Vec::new()
     }
+}
+
+/// Returns the arrays in the order in which they travel.
+fn in_order(numbers: &dyn Numbers) -> Vec<(String, Part<'_>)> {
+    let mut parts = numbers.parts();
+    parts.sort_by_key(|(_, part)| part.place());
+    parts
 }
 
 /// An object to send.
@@ -88,10 +113,12 @@ impl Content {
     pub fn of_numbers(numbers: Arc<dyn Numbers>) -> Self {
         let mut header = BundleHeader { scalars: numbers.scalars().into_iter().collect(), ..BundleHeader::default() };
         let mut num_bytes = 0;
-        for (name, part) in numbers.parts() {
+        for (name, part) in in_order(&*numbers) {
             let (list, len) = match part {
                 Part::Floats(values) => (&mut header.floats, values.len()),
                 Part::Counters(values) => (&mut header.counters, values.len()),
+                Part::Bytes(values) => (&mut header.bytes, values.len()),
+                Part::Indices(values) => (&mut header.indices, values.len()),
             };
             list.push(ArrayHeader { name, len: len as u64 });
             num_bytes += part.num_bytes();
@@ -132,7 +159,7 @@ impl Content {
                     chunk.extend_from_slice(&rest[..rest.len().min(len)]);
                 }
                 offset = offset.saturating_sub(header.len());
-                for (_, part) in numbers.parts() {
+                for (_, part) in in_order(&**numbers) {
                     let num_bytes = part.num_bytes();
                     if chunk.len() == len {
                         break;

@@ -1,23 +1,9 @@
 //! Objects that arrive: bytes are hashed and turned into numbers as they come, so that a model is in memory once.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use prost::Message as _;
-
-use super::{CHUNK_BYTES_MAX, Digest, Object};
-use crate::wire::v1::BundleHeader;
+use super::{Bundle, CHUNK_BYTES_MAX, Digest, Object, fill::Filling};
 
 /// The largest header: that of a bundle with a few hundred arrays. Nets have one array here, whatever the number of their tensors.
 const HEADER_BYTES_MAX: usize = 1 << 20;
-
-/// The most arrays and scalars that a bundle may have: strategies have a handful.
-const ARRAYS_MAX: usize = 1000;
-
-/// The longest name of an array.
-const NAME_BYTES_MAX: usize = 256;
-
-/// The number of elements that are made room for before any of them is there. A sender that only promises costs no memory.
-const ROOM_AT_ONCE: usize = 1 << 18;
 
 /// The problem with an object that arrives.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,35 +52,6 @@ pub enum Damage {
     Content(String),
 }
 
-/// The numbers of a bundle.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bundle {
-    /// The arrays of floats, by name.
-    pub floats: BTreeMap<String, Vec<f32>>,
-    /// The arrays of whole numbers, by name.
-    pub counters: BTreeMap<String, Vec<i64>>,
-    /// The scalars, by name.
-    pub scalars: BTreeMap<String, f64>,
-}
-
-impl Bundle {
-    /// Removes and returns the floats of this name.
-    ///
-    /// # Errors
-    /// If there are none.
-    pub fn take_floats(&mut self, name: &str) -> Result<Vec<f32>, Damage> {
-        self.floats.remove(name).ok_or_else(|| Damage::Content(format!("the floats `{name}` are missing")))
-    }
-
-    /// Removes and returns the counters of this name.
-    ///
-    /// # Errors
-    /// If there are none.
-    pub fn take_counters(&mut self, name: &str) -> Result<Vec<i64>, Damage> {
-        self.counters.remove(name).ok_or_else(|| Damage::Content(format!("the counters `{name}` are missing")))
-    }
-}
-
 /// An object that arrives.
 #[derive(Debug)]
 pub struct Receiving {
@@ -109,23 +66,6 @@ enum Into {
     Bytes(Vec<u8>),
     Header(Vec<u8>),
     Numbers(Box<Filling>),
-}
-
-/// The arrays that are being filled.
-#[derive(Debug)]
-struct Filling {
-    bundle: Bundle,
-    /// The arrays in order, with their length and whether they are floats, the current one first.
-    next: std::vec::IntoIter<(String, u64, bool)>,
-    current: Option<(String, u64, Values)>,
-    /// The bytes of an element that isn't whole.
-    carried: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Values {
-    Floats(Vec<f32>),
-    Counters(Vec<i64>),
 }
 
 impl Receiving {
@@ -252,135 +192,27 @@ fn header_len(header: &[u8]) -> Result<Option<usize>, Damage> {
     Ok(Some(len))
 }
 
-impl Filling {
-    fn new(header: &[u8], num_bytes: u64) -> Result<Self, Damage> {
-        let refuse = |problem: &str| Err(Damage::Header(problem.to_owned()));
-        let BundleHeader { floats, counters, scalars } = BundleHeader::decode(header).map_err(|error| Damage::Header(error.to_string()))?;
-        if floats.len() + counters.len() + scalars.len() > ARRAYS_MAX {
-            return refuse("it has too many arrays");
-        }
-        let mut needed = Some(0_u64);
-        for (list, size) in [(&floats, 4), (&counters, 8)] {
-            let mut names = BTreeSet::new();
-            for array in list {
-                if array.name.len() > NAME_BYTES_MAX || !names.insert(&array.name) {
-                    return refuse("a name is too long, or is there twice");
-                }
-                needed = needed.and_then(|needed| needed.checked_add(array.len.checked_mul(size)?));
-            }
-        }
-        if scalars.keys().any(|name| name.len() > NAME_BYTES_MAX) {
-            return refuse("a name is too long, or is there twice");
-        }
-        if needed != Some(num_bytes) {
-            return refuse("its arrays don't have the length of what follows");
-        }
-        let floats = floats.into_iter().map(|array| (array.name, array.len, true));
-        let all: Vec<_> = floats.chain(counters.into_iter().map(|array| (array.name, array.len, false))).collect();
-        let bundle = Bundle { scalars, ..Bundle::default() };
-        let mut filling = Self { bundle, next: all.into_iter(), current: None, carried: Vec::new() };
-        filling.turn();
-        Ok(filling)
-    }
-
-    /// Puts complete arrays where they belong, and begins the next that isn't empty.
-    fn turn(&mut self) {
-        loop {
-            match self.current.take() {
-                Some((name, len, values)) if values.num() < len => {
-                    self.current = Some((name, len, values));
-                    return;
-                }
-                Some((name, _, Values::Floats(values))) => drop(self.bundle.floats.insert(name, values)),
-                Some((name, _, Values::Counters(values))) => drop(self.bundle.counters.insert(name, values)),
-                None => {}
-            }
-            let Some((name, len, is_floats)) = self.next.next() else { return };
-            let room = usize::try_from(len).unwrap_or(usize::MAX).min(ROOM_AT_ONCE);
-            let values = if is_floats { Values::Floats(Vec::with_capacity(room)) } else { Values::Counters(Vec::with_capacity(room)) };
-            self.current = Some((name, len, values));
-        }
-    }
-
-    fn push(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let Some((_, len, values)) = &mut self.current else { return };
-            let size = values.size();
-            if !self.carried.is_empty() || bytes.len() < size {
-                let (now, rest) = bytes.split_at((size - self.carried.len()).min(bytes.len()));
-                self.carried.extend_from_slice(now);
-                bytes = rest;
-                if self.carried.len() == size {
-                    values.extend(&self.carried, *len);
-                    self.carried.clear();
-                }
-            } else {
-                let missing = usize::try_from(*len - values.num()).unwrap_or(usize::MAX).saturating_mul(size);
-                let whole = bytes.len() - bytes.len() % size;
-                let (now, rest) = bytes.split_at(whole.min(missing));
-                values.extend(now, *len);
-                bytes = rest;
-            }
-            self.turn();
-        }
-    }
-}
-
-impl Values {
-    const fn size(&self) -> usize {
-        match self {
-            Self::Floats(_) => 4,
-            Self::Counters(_) => 8,
-        }
-    }
-
-    fn num(&self) -> u64 {
-        match self {
-            Self::Floats(values) => values.len() as u64,
-            Self::Counters(values) => values.len() as u64,
-        }
-    }
-
-    /// Appends whole elements. Of `len`, once there are enough to believe it, room is made for all.
-    fn extend(&mut self, bytes: &[u8], len: u64) {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        match self {
-            Self::Floats(values) => {
-                make_room(values, bytes.len() / 4, len);
-                values.extend(bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
-            }
-            Self::Counters(values) => {
-                make_room(values, bytes.len() / 8, len);
-                let number = |bytes: &[u8]| bytes.try_into().map_or(0, i64::from_le_bytes);
-                values.extend(bytes.chunks_exact(8).map(number));
-            }
-        }
-    }
-}
-
-/// Makes room for `more` elements: at least twice as many as there are, and never for more than `len`, so that a model has no room that it doesn't need.
-fn make_room<T>(values: &mut Vec<T>, more: usize, len: usize) {
-    let needed = values.len() + more;
-    if needed > values.capacity() {
-        values.reserve_exact((2 * needed).min(len) - values.len());
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::{
         super::{Content, Numbers, Part},
         *,
     };
+    use crate::wire::v1::BundleHeader;
 
     impl Numbers for Bundle {
         fn parts(&self) -> Vec<(String, Part<'_>)> {
             let floats = self.floats.iter().map(|(name, values)| (name.clone(), Part::Floats(values)));
-            floats.chain(self.counters.iter().map(|(name, values)| (name.clone(), Part::Counters(values)))).collect()
+            let counters = self.counters.iter().map(|(name, values)| (name.clone(), Part::Counters(values)));
+            let bytes = self.bytes.iter().map(|(name, values)| (name.clone(), Part::Bytes(values)));
+            let indices = self.indices.iter().map(|(name, values)| (name.clone(), Part::Indices(values)));
+            // Not in the order in which they travel.
+            indices.chain(counters).chain(floats).chain(bytes).collect()
         }
 
         fn scalars(&self) -> Vec<(String, f64)> {
@@ -401,6 +233,7 @@ mod tests {
             floats: floats.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect(),
             counters: counters.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect(),
             scalars: BTreeMap::from([("rate".to_owned(), 0.1)]),
+            ..Bundle::default()
         }
     }
 
@@ -421,10 +254,14 @@ mod tests {
             floats in proptest::collection::vec(proptest::num::f32::ANY, 0..40),
             more in proptest::collection::vec(-1.0_f32..1.0, 0..10),
             counters in proptest::collection::vec(any::<i64>(), 0..5),
+            bytes_sent in proptest::collection::vec(any::<u8>(), 0..20),
+            indices in proptest::collection::vec(any::<u32>(), 0..10),
             cuts in proptest::collection::vec(1_usize..50, 1..20),
             from in 0_u64..300,
         ) {
-            let sent = bundle(&[("a", floats), ("b", more), ("empty", vec![])], &[("a", counters)]);
+            let mut sent = bundle(&[("a", floats), ("b", more), ("empty", vec![])], &[("a", counters)]);
+            sent.bytes.insert("a".to_owned(), bytes_sent);
+            sent.indices.insert("a".to_owned(), indices);
             let content = Content::of_numbers(Arc::new(sent.clone()));
             let bytes = bytes_of(&content);
             prop_assert_eq!(bytes.len() as u64, content.object().num_bytes);
@@ -436,6 +273,8 @@ mod tests {
             let bits = |bundle: &Bundle| -> Vec<u32> { bundle.floats.values().flatten().map(|value| value.to_bits()).collect() };
             prop_assert_eq!(bits(&received), bits(&sent));
             prop_assert_eq!(received.counters, sent.counters);
+            prop_assert_eq!(received.bytes, sent.bytes);
+            prop_assert_eq!(received.indices, sent.indices);
             prop_assert_eq!(received.scalars, sent.scalars);
         }
 
@@ -463,7 +302,8 @@ mod tests {
         assert_eq!(receiving.finish().expect("it is whole").floats["model"], [1.0, 2.0]);
         assert!(Receiving::bundle(object, 3).is_err());
         // A header that promises more than comes makes no room for it.
-        let header = BundleHeader { floats: vec![crate::wire::v1::ArrayHeader { name: "a".to_owned(), len: u64::MAX }], ..Default::default() };
+        let header =
+            BundleHeader { floats: vec![crate::wire::v1::ArrayHeader { name: "a".to_owned(), len: u64::MAX }], ..Default::default() };
         let header = header.encode_to_vec();
         let lying = [&u32::try_from(header.len()).expect("it is short").to_le_bytes()[..], &header, &[0; 8]].concat();
         let object = Object { digest: Digest::of(&lying), num_bytes: lying.len() as u64 };
@@ -490,5 +330,6 @@ mod tests {
         assert_eq!((model.len(), model.capacity()), (len, len));
         assert_eq!(model, values);
         assert!(bundle.take_floats("model").is_err() && bundle.take_counters("model").is_err());
+        assert!(bundle.take_bytes("model").is_err() && bundle.take_indices("model").is_err());
     }
 }

@@ -99,8 +99,7 @@ pub(super) fn take_model(bundle: &mut Bundle, layout: &Arc<Vec<TensorSpec>>) -> 
 }
 
 pub(super) fn nothing_left(bundle: &Bundle) -> Result<(), Damage> {
-    let name = bundle.floats.keys().chain(bundle.counters.keys()).chain(bundle.scalars.keys()).next();
-    name.map_or(Ok(()), |name| Err(Damage::Content(format!("it has `{name}`, which nobody asked for"))))
+    bundle.names().next().map_or(Ok(()), |name| Err(Damage::Content(format!("it has `{name}`, which nobody asked for"))))
 }
 
 /// The arrays of a round's terms as an object.
@@ -126,10 +125,10 @@ impl Numbers for Kept {
     }
 }
 
-/// Returns the state of a client that a bundle has.
+/// Returns the state of a client that a bundle has: clients keep neither bytes nor indices.
 #[must_use]
 pub fn kept(bundle: Bundle) -> ClientState {
-    let Bundle { floats, counters, scalars } = bundle;
+    let Bundle { floats, counters, scalars, .. } = bundle;
     ClientState { arrays: floats, counters, scalars }
 }
 
