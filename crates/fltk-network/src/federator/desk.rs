@@ -267,7 +267,8 @@ impl<'a> Desk<'a> {
                     self.send(node, v1::to_node::Message::Collect(collect));
                 }
                 Output::Release { node, key, attempt } => {
-                    self.send(node, v1::to_node::Message::Release(v1::Release { id: Some(key.id(attempt)) }));
+                    let release = v1::Release { id: Some(key.id(attempt)), is_measurement: key.is_loss };
+                    self.send(node, v1::to_node::Message::Release(release));
                 }
                 Output::Event(event) => {
                     if self.events.send(event).is_err() {

@@ -269,6 +269,7 @@ impl Loop<'_> {
     /// Ends what belongs to a session that ended. What is done, or being done, stays.
     fn abandon(&mut self) {
         self.fetching = None;
+        self.tasks.forget_losses();
         for pending in std::mem::take(&mut self.pending) {
             self.tasks.release(pending.key(), u32::MAX);
             self.forget(&pending);
@@ -311,10 +312,9 @@ impl Loop<'_> {
                     None => Some(failed(key, attempt, "the update isn't at this node any more".to_owned(), false)),
                 }
             }
-            Some(to_node::Message::Release(v1::Release { id })) => {
-                let (key, attempt) = Key::read(id.as_ref(), false).map_err(malformed)?;
+            Some(to_node::Message::Release(v1::Release { id, is_measurement })) => {
+                let (key, attempt) = Key::read(id.as_ref(), is_measurement).map_err(malformed)?;
                 self.tasks.release(key, attempt);
-                self.tasks.release(Key { is_loss: true, ..key }, attempt);
                 let needed = |pending: &Pending| self.tasks.attempt(pending.key()).is_some();
                 let (pending, released): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.pending).into_iter().partition(needed);
                 self.pending = pending;
