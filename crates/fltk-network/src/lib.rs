@@ -13,6 +13,8 @@
 //!
 //! Not for: the rounds themselves and strategies (`fltk-fed`), training (`fltk-train`).
 
+#[cfg(test)]
+mod draws;
 pub mod federator;
 pub mod hub;
 pub mod node;

@@ -11,7 +11,7 @@
 mod call;
 mod carried;
 mod objects;
-mod tasks;
+pub(crate) mod tasks;
 mod work;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
