@@ -13,9 +13,9 @@
 //!
 //! Not for: the rounds themselves and strategies (`fltk-fed`), training (`fltk-train`).
 
-#[cfg(test)]
 mod draws;
 pub mod federator;
+pub mod fuzz;
 pub mod hub;
 pub mod node;
 pub mod object;
