@@ -381,15 +381,17 @@ impl Hub {
         outputs
     }
 
-    /// Goes on after the round refused an update that was brought, though it wasn't late. Returns true if another node does the work.
+    /// Goes on after the round refused an update that was brought, though it wasn't late. Returns true if another node does the work: one that is there, or that comes
+    /// once nobody is.
     pub fn refused(&mut self, now: Timestamp, key: Key) -> (bool, Vec<Output>) {
         let Some(mut work) = self.brought.remove(&key) else { return (false, Vec::new()) };
-        if work.num_failures + 1 >= ATTEMPTS_MAX || self.nodes.len() < 2 {
+        let Standing::Ready { node: by, .. } = work.standing else { return (false, Vec::new()) };
+        // It would make the same of it.
+        let is_alone = self.nodes.len() == 1 && self.nodes.contains_key(&by);
+        if work.num_failures + 1 >= ATTEMPTS_MAX || is_alone {
             return (false, Vec::new());
         }
-        if let Standing::Ready { node, .. } = work.standing {
-            work.avoid.insert(node);
-        }
+        work.avoid.insert(by);
         work.num_failures += 1;
         work.standing = Standing::Open;
         work.runners.clear();

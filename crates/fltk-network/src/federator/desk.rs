@@ -222,10 +222,12 @@ impl<'a> Desk<'a> {
             Said::Ready(ready) => self.hub.ready(now, node, ready),
             Said::Measured { key, attempt, loss } => self.hub.measured(now, node, key, attempt, loss),
             Said::Failed { key, attempt, reason, is_of_settings } => {
-                if is_of_settings {
+                let outputs = self.hub.failed(now, node, key, attempt, reason, is_of_settings);
+                let is_over = outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
+                if is_of_settings && is_over {
                     (self.is_of_settings)(key.round, key.client);
                 }
-                self.hub.failed(now, node, key, attempt, reason, is_of_settings)
+                outputs
             }
             Said::Malformed(problem) => {
                 self.hub.heard(now, node);
@@ -291,7 +293,9 @@ impl<'a> Desk<'a> {
                 }
                 Output::Close { node, joined, figures, reason } => {
                     (self.report)(NodeReport::Left { node, joined, figures, reason: Some(reason) });
-                    if let Some(link) = self.links.remove(&node) {
+                    // Whoever misbehaved is told by its session, and whoever hung up hears nothing.
+                    let is_told = matches!(reason, Lost::Silent(_) | Lost::Replaced);
+                    if let Some(link) = self.links.remove(&node).filter(|_| is_told) {
                         let refusal = v1::Refusal { reason: v1::refusal::Reason::Silent.into(), text: reason.to_string() };
                         // It may read nothing any more.
                         let _ = link.to.try_send(v1::ToNode { message: Some(v1::to_node::Message::Refusal(refusal)) });

@@ -364,6 +364,13 @@ fn an_update_that_the_round_refuses_is_redone_elsewhere() {
     assert_eq!(bench.refused(0), (true, vec!["give a 0 #3".to_owned()]));
     let _ = (bench.ready(A, 0, 3), bench.delivered(A, 0, 3));
     assert_eq!(bench.refused(0), (false, vec![]), "that was often enough");
+    // The node that brought it may be gone, and even the last one.
+    let mut bench = Bench::with(&[(A, 1), (B, 1)], 1);
+    let _ = (bench.ready(A, 0, 1), bench.collect(0), bench.delivered(A, 0, 1), bench.leaves(A));
+    assert_eq!(bench.refused(0), (true, vec!["give b 0 #2".to_owned()]));
+    let _ = (bench.ready(B, 0, 2), bench.delivered(B, 0, 2), bench.leaves(B));
+    assert_eq!(bench.refused(0), (true, vec![]));
+    assert_eq!(bench.joins(C, 1, &[]), ["give c 0 #3"]);
     // A single node would do the same again.
     let mut bench = Bench::with(&[(A, 1)], 1);
     let _ = (bench.ready(A, 0, 1), bench.collect(0), bench.delivered(A, 0, 1));

@@ -41,7 +41,7 @@ const SPOILED_MAX: u32 = 2;
 pub(super) enum End {
     Finished(Arc<ModelState>),
     Failed(Failure),
-    /// The round can't use an update, and there was no second node.
+    /// The round can't use an update, and there was no other node.
     Unusable,
 }
 
@@ -106,6 +106,8 @@ pub(super) struct World<'a> {
     hub: Hub,
     links: BTreeMap<NodeId, Serial>,
     num_spoiled: BTreeMap<Key, u32>,
+    /// The nodes that brought what the round can't use.
+    unusable: BTreeMap<Key, NodeId>,
     federation: Federation,
     orders: Vec<Order>,
     inbox: VecDeque<Event>,
@@ -128,6 +130,7 @@ impl<'a> World<'a> {
             hub: Hub::new(SILENCE),
             links: BTreeMap::new(),
             num_spoiled: BTreeMap::new(),
+            unusable: BTreeMap::new(),
             federation,
             orders: Vec::new(),
             inbox: VecDeque::new(),
@@ -325,8 +328,10 @@ impl<'a> World<'a> {
             let layout = self.dummy.initial().layout;
             let (mut update, state) = ready.with(bundle, &layout, &self.hub.keeps(key)).expect("it is an update");
             assert_eq!(state, ClientState::default());
+            // A single node would make the same of it again.
             if self.hub.nodes().count() > 1 && self.spoils(key, 15) {
                 update.state.floats[0] = f32::NAN;
+                self.unusable.insert(key, id);
             }
             self.hub.delivered(now, id, attempt, update)
         };
@@ -389,7 +394,8 @@ impl World<'_> {
             (reason, _) if reason.is_lateness() => {}
             (ProtocolError::State { .. }, Some(Answer::Training { round, client })) => {
                 let key = Key { round, client, is_loss: false };
-                let is_possible = self.hub.nodes().count() > 1;
+                let by = self.unusable.get(&key);
+                let is_possible = self.hub.nodes().count() != 1 || self.hub.nodes().any(|(id, ..)| Some(&id) != by);
                 let (again, outputs) = self.hub.refused(now, key);
                 assert_eq!(again, is_possible, "{key}");
                 self.carry_out(outputs);
