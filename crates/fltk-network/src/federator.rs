@@ -179,7 +179,7 @@ impl Federator<'_> {
         let outcome = thread::scope(|scope| {
             // Dropped on every exit: the threads of the scope end then.
             let mut network =
-                Network { over: RaiseOnDrop(&over), inputs: inputs.clone(), given: Vec::new(), to_evaluator, inbox: Inbox::new(answers, stop), is_virtual };
+                Network { over: RaiseOnDrop(&over), inputs: inputs.clone(), given: Vec::new(), to_evaluator, inbox: Inbox::new(answers, stop), passed_on: None, is_virtual };
             let (over, to_driver) = (&over, events.clone());
             spawn(scope, "fed-evaluator", move || evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok()))?;
             let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup().strategy());
@@ -239,6 +239,8 @@ struct Network<'a> {
     given: Vec<Order>,
     to_evaluator: SyncSender<EvaluationOrder>,
     inbox: Inbox<'a>,
+    /// The last update that was passed on, as long as the hub doesn't know that the round has it.
+    passed_on: Option<Key>,
     is_virtual: bool,
 }
 
@@ -281,7 +283,15 @@ impl Transport for Network<'_> {
     fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError> {
         // Simulated time passes orders on while it waits.
         self.hand_over();
-        self.inbox.receive(wait)
+        if let Some(key) = self.passed_on.take() {
+            // Whatever was wrong with it would have been said by now.
+            let _ = self.inputs.blocking_send(Input::Taken(key));
+        }
+        let event = self.inbox.receive(wait)?;
+        if let Some(Event::ClientTrained(update)) = &event {
+            self.passed_on = Some(Key { round: update.round, client: update.client, is_loss: false });
+        }
+        Ok(event)
     }
 
     fn revoke(&mut self, round: Round) {
@@ -297,6 +307,7 @@ impl Transport for Network<'_> {
         if let (Answer::Training { round, client }, false) = (answer, self.is_virtual) {
             let (reply, again) = sync_channel(1);
             let key = Key { round, client, is_loss: false };
+            self.passed_on = None;
             let asked = self.inputs.blocking_send(Input::RoundRefused { key, reply });
             if asked.is_ok() && again.recv().unwrap_or(false) {
                 return None;

@@ -40,6 +40,12 @@ pub use node::{Figures, Joined};
 /// The most attempts at one piece of work. One more than a single bad node can spoil, and few enough that a failure that comes again ends the round soon.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// The time in which a node begins to bring an update that it was asked for: longer than a chunk is on its way over a slow line.
+const BEGINS_MAX: Duration = Duration::from_secs(60);
+
+/// The most times that the bringing of an update may break off at a node that stays. Most of it is there each time, unless the node is a bad one.
+const BREAKS_MAX: u32 = 20;
+
 /// The time, in medians, after which a free node gets a copy of the work of a slow one, and the least time before it.
 const SLOW_FACTOR: u32 = 3;
 const SLOW_MIN: Duration = Duration::from_secs(2);
@@ -168,8 +174,8 @@ pub struct Hub {
     silence: Duration,
     /// The durations of the last pieces of work, for an idea of what is slow.
     durations: Vec<Duration>,
-    /// The last piece of work that was brought, until it is known whether the round could use it.
-    brought: Option<(Key, Work)>,
+    /// The work whose updates were brought, until the round has taken or refused them: others may be brought before it does.
+    brought: BTreeMap<Key, Work>,
 }
 
 impl Hub {
@@ -182,7 +188,7 @@ impl Hub {
             waiting: BTreeSet::new(),
             silence,
             durations: Vec::new(),
-            brought: None,
+            brought: BTreeMap::new(),
         }
     }
 
@@ -199,7 +205,6 @@ impl Hub {
 
     /// Takes orders of the round.
     pub fn order(&mut self, now: Timestamp, orders: Vec<Order>) -> Vec<Output> {
-        self.brought = None;
         for order in orders {
             let work = Work::new(order);
             self.waiting.insert(work.key());
@@ -249,8 +254,9 @@ impl Hub {
             Err(outputs) => return outputs,
         };
         let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
-        let wanted = work.is_wanted.then(|| Output::Collect { node: id, ready: Box::new(ready.clone()) });
         work.standing = Standing::Ready { node: id, ready };
+        work.num_breaks = 0;
+        let wanted = if work.is_wanted { work.ask(now) } else { None };
         let mut outputs: Vec<Output> = wanted.into_iter().collect();
         if !std::mem::replace(&mut work.is_announced, true) {
             outputs.push(Output::Event(Event::ClientReady { round: key.round, client: key.client }));
@@ -289,13 +295,22 @@ impl Hub {
     }
 
     /// Has the update of a client brought that is ready.
-    pub fn collect(&mut self, round: Round, client: ClientId) -> Vec<Output> {
+    pub fn collect(&mut self, now: Timestamp, round: Round, client: ClientId) -> Vec<Output> {
         let Some(work) = self.works.get_mut(&Key { round, client, is_loss: false }) else { return Vec::new() };
         work.is_wanted = true;
-        match &work.standing {
-            Standing::Ready { node, ready } => vec![Output::Collect { node: *node, ready: Box::new(ready.clone()) }],
-            Standing::Open => Vec::new(),
+        work.ask(now).into_iter().collect()
+    }
+
+    /// Notes that a node begins to bring an update, and returns what it said of it.
+    ///
+    /// # Errors
+    /// If it wasn't asked for it.
+    pub fn begins(&mut self, id: NodeId, key: Key, attempt: u32) -> Result<ReadyMessage, Refused> {
+        let ready = self.expected(id, key, attempt)?.clone();
+        if let Some(work) = self.works.get_mut(&key) {
+            work.asked = None;
         }
+        Ok(ready)
     }
 
     /// Returns what the node said of the update that it is about to deliver.
@@ -329,19 +344,31 @@ impl Hub {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.figures.num_updates += 1;
         }
-        self.brought = self.works.get(&key).map(|work| (key, work.clone()));
+        self.brought.extend(self.works.get(&key).map(|work| (key, work.clone())));
         let mut outputs = vec![Output::Release { node: id, key, attempt }];
         outputs.extend(self.end(key, Some(id)));
         outputs.push(Output::Event(Event::ClientTrained(update)));
+        // Whoever had a copy is free.
+        outputs.extend(self.assign(now));
         outputs
     }
 
-    /// Goes on after a delivery that broke off: it goes on where it was, if its node is still there.
-    pub fn broke_off(&mut self, id: NodeId, key: Key, attempt: u32) -> Vec<Output> {
-        match self.expected(id, key, attempt) {
-            Ok(ready) if self.nodes.contains_key(&id) => vec![Output::Collect { node: id, ready: Box::new(ready.clone()) }],
-            _ => Vec::new(),
+    /// Notes that the round has taken an update that was brought.
+    pub fn taken(&mut self, key: Key) {
+        self.brought.remove(&key);
+    }
+
+    /// Goes on after a delivery that broke off: it goes on where it was, if its node is still there, unless that has happened often enough.
+    pub fn broke_off(&mut self, now: Timestamp, id: NodeId, key: Key, attempt: u32) -> Vec<Output> {
+        if self.expected(id, key, attempt).is_err() {
+            return Vec::new();
         }
+        let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
+        work.num_breaks += 1;
+        if work.num_breaks > BREAKS_MAX {
+            return self.damaged(now, id, key, "it broke off too often");
+        }
+        work.ask(now).into_iter().collect()
     }
 
     /// Goes on after an update came that can't be: another node does the work.
@@ -354,15 +381,17 @@ impl Hub {
         outputs
     }
 
-    /// Goes on after the round refused the last update that was brought, though it wasn't late. Returns true if another node does the work.
+    /// Goes on after the round refused an update that was brought, though it wasn't late. Returns true if another node does the work: one that is there, or that comes
+    /// once nobody is.
     pub fn refused(&mut self, now: Timestamp, key: Key) -> (bool, Vec<Output>) {
-        let Some((_, mut work)) = self.brought.take().filter(|(brought, _)| *brought == key) else { return (false, Vec::new()) };
-        if work.num_failures + 1 >= ATTEMPTS_MAX || self.nodes.len() < 2 {
+        let Some(mut work) = self.brought.remove(&key) else { return (false, Vec::new()) };
+        let Standing::Ready { node: by, .. } = work.standing else { return (false, Vec::new()) };
+        // It would make the same of it.
+        let is_alone = self.nodes.len() == 1 && self.nodes.contains_key(&by);
+        if work.num_failures + 1 >= ATTEMPTS_MAX || is_alone {
             return (false, Vec::new());
         }
-        if let Standing::Ready { node, .. } = work.standing {
-            work.avoid.insert(node);
-        }
+        work.avoid.insert(by);
         work.num_failures += 1;
         work.standing = Standing::Open;
         work.runners.clear();
@@ -373,6 +402,7 @@ impl Hub {
 
     /// Forgets the work of a round, and of those before.
     pub fn revoke(&mut self, now: Timestamp, round: Round) -> Vec<Output> {
+        self.brought.retain(|key, _| key.round > round);
         let over: Vec<Key> = self.works.keys().filter(|key| key.round <= round).copied().collect();
         let mut outputs: Vec<Output> = over.into_iter().flat_map(|key| self.end(key, None)).collect();
         outputs.extend(self.assign(now));
@@ -384,6 +414,13 @@ impl Hub {
         let is_silent = |node: &Node| now.0.saturating_sub(node.heard.0) > self.silence;
         let silent: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| is_silent(node)).map(|(id, _)| *id).collect();
         let mut outputs: Vec<Output> = silent.into_iter().flat_map(|id| self.drop_node(id, Lost::Silent(self.silence))).collect();
+        let is_due = |work: &Work| work.asked.is_some_and(|asked| now.0.saturating_sub(asked.0) > BEGINS_MAX);
+        let due: Vec<Key> = self.works.iter().filter(|(_, work)| is_due(work)).map(|(key, _)| *key).collect();
+        for key in due {
+            if let Some((id, _)) = self.holder(key) {
+                outputs.extend(self.damaged(now, id, key, "it was asked for, and didn't come"));
+            }
+        }
         outputs.extend(self.assign(now));
         outputs.extend(self.copy_slow(now));
         outputs
@@ -538,10 +575,10 @@ impl Hub {
         candidates.filter_map(share).max().map(|(_, id)| id.0)
     }
 
-    /// Gives copies of what slow nodes do to free ones, if nothing else is left to do.
+    /// Gives copies of what slow nodes do to nodes that are free, since nothing else is left that these may do.
     fn copy_slow(&mut self, now: Timestamp) -> Vec<Output> {
         let mut free = self.free();
-        if !self.waiting.is_empty() || free.is_empty() || self.durations.is_empty() {
+        if free.is_empty() || self.durations.is_empty() {
             return Vec::new();
         }
         let mut sorted = self.durations.clone();
@@ -557,3 +594,6 @@ impl Hub {
         slow.into_iter().filter_map(&mut copy).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

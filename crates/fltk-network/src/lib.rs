@@ -14,7 +14,9 @@
 //! Not for: the rounds themselves and strategies (`fltk-fed`), training (`fltk-train`).
 
 pub mod compression;
+mod draws;
 pub mod federator;
+pub mod fuzz;
 pub mod hub;
 pub mod node;
 pub mod object;

@@ -13,7 +13,7 @@ mod carried;
 mod connect;
 mod enroll;
 mod objects;
-mod tasks;
+pub(crate) mod tasks;
 mod work;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};

@@ -44,10 +44,12 @@ pub(super) enum Input {
     Collect { round: Round, client: ClientId },
     /// The round needs no more answers.
     Revoke(Round),
+    /// The round took an update, or needs no other.
+    Taken(Key),
     /// The round refused an update. The reply is true if another node does the work.
     RoundRefused { key: Key, reply: SyncSender<bool> },
-    /// A node is prepared.
-    Joined { node: NodeId, joined: Joined, held: Vec<(Key, u32)>, to: mpsc::Sender<v1::ToNode>, serial: u64 },
+    /// A node is prepared. `link` is dropped once nobody listens to its session any more.
+    Joined { node: NodeId, joined: Joined, held: Vec<(Key, u32)>, to: mpsc::Sender<v1::ToNode>, serial: u64, link: oneshot::Sender<()> },
     /// A node's session ended. The serial number tells it from a later one.
     Left { node: NodeId, serial: u64, reason: Lost },
     /// A node said something.
@@ -91,6 +93,9 @@ pub(super) struct Delivery {
 struct Link {
     to: mpsc::Sender<v1::ToNode>,
     serial: u64,
+    /// Ends the session when it is dropped.
+    #[expect(dead_code, reason = "it acts when it is dropped")]
+    link: oneshot::Sender<()>,
 }
 
 pub(super) struct Desk<'a> {
@@ -153,16 +158,20 @@ impl<'a> Desk<'a> {
         let now = Timestamp(self.origin.elapsed());
         match input {
             Input::Orders(orders) => self.hub.order(now, orders),
-            Input::Collect { round, client } => self.hub.collect(round, client),
+            Input::Collect { round, client } => self.hub.collect(now, round, client),
             Input::Revoke(round) => self.hub.revoke(now, round),
+            Input::Taken(key) => {
+                self.hub.taken(key);
+                Vec::new()
+            }
             Input::RoundRefused { key, reply } => {
                 let (again, outputs) = self.hub.refused(now, key);
                 // The driving thread waits for it, or has ended.
                 let _ = reply.send(again);
                 outputs
             }
-            Input::Joined { node, joined, held, to, serial } => {
-                let link = Link { to, serial };
+            Input::Joined { node, joined, held, to, serial, link } => {
+                let link = Link { to, serial, link };
                 // An earlier session of it ends when its channel is dropped.
                 let outputs = self.hub.left(now, node, Lost::Replaced);
                 self.carry_out(outputs);
@@ -182,13 +191,18 @@ impl<'a> Desk<'a> {
                 Vec::new()
             }
             Input::Delivers { node, key, attempt, reply } => {
-                let _ = reply.send(self.delivery(node, key, attempt));
-                Vec::new()
+                let delivery = self.delivery(node, key, attempt);
+                let outputs = match &delivery {
+                    Err(Refused::Damaged(_, problem)) => self.hub.damaged(now, node, key, problem),
+                    _ => Vec::new(),
+                };
+                let _ = reply.send(delivery);
+                outputs
             }
             Input::Delivered { node, attempt, update } => self.delivered(now, node, attempt, *update),
             Input::BrokeOff { node, key, attempt, receiving } => {
                 self.partial.insert(key, *receiving);
-                self.hub.broke_off(node, key, attempt)
+                self.hub.broke_off(now, node, key, attempt)
             }
             Input::Damaged { node, key, problem } => self.hub.damaged(now, node, key, &problem),
             Input::Tick => self.hub.tick(now),
@@ -208,10 +222,12 @@ impl<'a> Desk<'a> {
             Said::Ready(ready) => self.hub.ready(now, node, ready),
             Said::Measured { key, attempt, loss } => self.hub.measured(now, node, key, attempt, loss),
             Said::Failed { key, attempt, reason, is_of_settings } => {
-                if is_of_settings {
+                let outputs = self.hub.failed(now, node, key, attempt, reason, is_of_settings);
+                let is_over = outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
+                if is_of_settings && is_over {
                     (self.is_of_settings)(key.round, key.client);
                 }
-                self.hub.failed(now, node, key, attempt, reason, is_of_settings)
+                outputs
             }
             Said::Malformed(problem) => {
                 self.hub.heard(now, node);
@@ -226,7 +242,7 @@ impl<'a> Desk<'a> {
 
     /// Returns what a delivery needs: what an earlier one of it brought, or nothing yet.
     fn delivery(&mut self, node: NodeId, key: Key, attempt: u32) -> Result<Delivery, Refused> {
-        let ready = self.hub.expected(node, key, attempt)?.clone();
+        let ready = self.hub.begins(node, key, attempt)?;
         let keeps = self.hub.keeps(key);
         let receiving = match self.partial.remove(&key).filter(|partial| partial.object() == ready.object) {
             Some(partial) => partial,
@@ -267,7 +283,8 @@ impl<'a> Desk<'a> {
                     self.send(node, v1::to_node::Message::Collect(collect));
                 }
                 Output::Release { node, key, attempt } => {
-                    self.send(node, v1::to_node::Message::Release(v1::Release { id: Some(key.id(attempt)) }));
+                    let release = v1::Release { id: Some(key.id(attempt)), is_measurement: key.is_loss };
+                    self.send(node, v1::to_node::Message::Release(release));
                 }
                 Output::Event(event) => {
                     if self.events.send(event).is_err() {
@@ -276,7 +293,9 @@ impl<'a> Desk<'a> {
                 }
                 Output::Close { node, joined, figures, reason } => {
                     (self.report)(NodeReport::Left { node, joined, figures, reason: Some(reason) });
-                    if let Some(link) = self.links.remove(&node) {
+                    // Whoever misbehaved is told by its session, and whoever hung up hears nothing.
+                    let is_told = matches!(reason, Lost::Silent(_) | Lost::Replaced);
+                    if let Some(link) = self.links.remove(&node).filter(|_| is_told) {
                         let refusal = v1::Refusal { reason: v1::refusal::Reason::Silent.into(), text: reason.to_string() };
                         // It may read nothing any more.
                         let _ = link.to.try_send(v1::ToNode { message: Some(v1::to_node::Message::Refusal(refusal)) });
@@ -297,8 +316,10 @@ impl<'a> Desk<'a> {
             Order::Train(order) => match self.train(order, attempt) {
                 Ok(train) => v1::to_node::Message::Train(train),
                 Err(reason) => {
-                    let event = Event::ClientFailed { round: order.round, client: order.client, reason };
-                    let _ = self.events.send(event);
+                    // What isn't here is at no node either.
+                    let key = Key { round: order.round, client: order.client, is_loss: false };
+                    let outputs = self.hub.failed(Timestamp(self.origin.elapsed()), node, key, attempt, reason, true);
+                    self.carry_out(outputs);
                     return;
                 }
             },

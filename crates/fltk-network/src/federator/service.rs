@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     Job, Limits,
@@ -273,24 +273,26 @@ impl Session {
         let held = prepared.held.iter().map(|id| Key::read(Some(id), false)).collect::<Result<_, _>>();
         let held = held.map_err(|error| TurnedAway::new(Reason::Message, error.to_string()))?;
         let serial = self.shared.serial.fetch_add(1, Ordering::Relaxed);
-        let joined = self.tell(Input::Joined { node, joined, held, to: self.to.clone(), serial }).await;
+        let (link, mut unlinked) = oneshot::channel();
+        let joined = self.tell(Input::Joined { node, joined, held, to: self.to.clone(), serial, link }).await;
         if joined.is_err() {
             // It was about to take part when the run ended.
             self.say(to_node::Message::Finished(v1::Finished { text: "the run is over".to_owned() })).await?;
         }
         joined?;
-        let outcome = self.listen(node, serial).await;
+        let outcome = self.listen(node, serial, &mut unlinked).await;
         let reason = if matches!(outcome, Err(Some(_))) { Lost::Misbehaved } else { Lost::Disconnected };
         self.tell(Input::Left { node, serial, reason }).await?;
         outcome
     }
 
-    /// Passes on what a prepared node says, until its session ends.
-    async fn listen(&mut self, node: NodeId, serial: u64) -> Result<(), Option<TurnedAway>> {
+    /// Passes on what a prepared node says, until its session ends, or the node is lost.
+    async fn listen(&mut self, node: NodeId, serial: u64, unlinked: &mut oneshot::Receiver<()>) -> Result<(), Option<TurnedAway>> {
         let mut heartbeat = tokio::time::interval(self.shared.limits.heartbeat);
         loop {
             let message = tokio::select! {
-                message = self.from.message() => message.map_err(|_| None)?.ok_or(None)?.message,
+                message = self.from.message() => message.map_err(|status| unreadable(&status))?.ok_or(None)?.message,
+                _ = &mut *unlinked => return Err(None),
                 _ = heartbeat.tick() => {
                     // If its channel is full it reads nothing, and that is noticed elsewhere.
                     let _ = self.to.try_send(v1::ToNode { message: Some(to_node::Message::Heartbeat(v1::Heartbeat {})) });
@@ -371,7 +373,8 @@ impl Session {
     async fn next(&mut self, patience: Duration) -> Result<Option<from_node::Message>, Option<TurnedAway>> {
         match tokio::time::timeout(patience, self.from.message()).await {
             Ok(Ok(Some(message))) => Ok(message.message),
-            Ok(_) => Err(None),
+            Ok(Ok(None)) => Err(None),
+            Ok(Err(status)) => Err(unreadable(&status)),
             Err(_) => Err(Some(TurnedAway::new(Reason::Silent, format!("nothing was heard of it for {} s", patience.as_secs_f64())))),
         }
     }
@@ -383,6 +386,11 @@ impl Session {
     async fn tell(&self, input: Input) -> Result<(), Option<TurnedAway>> {
         self.shared.tell(input).await.map_err(|_| None)
     }
+}
+
+/// Returns what to tell a node whose message is too large; `None` if its connection ended.
+fn unreadable(status: &Status) -> Option<TurnedAway> {
+    (status.code() == Code::OutOfRange).then(|| TurnedAway::new(Reason::Message, format!("a message can't be read: {}", status.message())))
 }
 
 /// Removes a session when it ends.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fltk_fed::{round::Timestamp, transport::worker::Order};
 
-use super::NodeId;
+use super::{NodeId, Output};
 use crate::wire::{order::Key, update::ReadyMessage};
 
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub(super) struct Work {
     pub(super) is_announced: bool,
     /// True once the round has asked for the update.
     pub(super) is_wanted: bool,
+    /// The time at which the node was asked for the update that is ready, until it begins to bring it.
+    pub(super) asked: Option<Timestamp>,
+    /// The number of times that it broke off while it was brought.
+    pub(super) num_breaks: u32,
 }
 
 /// The progress of a piece of work.
@@ -35,7 +39,14 @@ pub(super) enum Standing {
 impl Work {
     pub(super) fn new(order: Order) -> Self {
         let (runners, avoid, standing) = (BTreeMap::new(), BTreeSet::new(), Standing::Open);
-        Self { order, num_attempts: 0, num_failures: 0, runners, avoid, standing, is_announced: false, is_wanted: false }
+        Self { order, num_attempts: 0, num_failures: 0, runners, avoid, standing, is_announced: false, is_wanted: false, asked: None, num_breaks: 0 }
+    }
+
+    /// Has the update brought that is ready, if there is one.
+    pub(super) fn ask(&mut self, now: Timestamp) -> Option<Output> {
+        let Standing::Ready { node, ready } = &self.standing else { return None };
+        self.asked = Some(now);
+        Some(Output::Collect { node: *node, ready: Box::new(ready.clone()) })
     }
 
     pub(super) fn key(&self) -> Key {

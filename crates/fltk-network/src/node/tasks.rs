@@ -81,6 +81,11 @@ impl Tasks {
         }
     }
 
+    /// Forgets the losses that are being measured: a federator to which the node comes back orders them anew, and a new one counts its attempts from 1.
+    pub fn forget_losses(&mut self) {
+        self.held.retain(|key, _| !key.is_loss);
+    }
+
     /// Returns the update of an attempt, if it is done.
     #[must_use]
     pub fn content(&self, key: Key, attempt: u32) -> Option<&Content> {
@@ -140,5 +145,8 @@ mod tests {
         let loss = Key { is_loss: true, ..KEY };
         let _ = tasks.order(loss, 1);
         assert_eq!(tasks.held(), [], "a loss is measured again");
+        let _ = tasks.order(loss, 2);
+        tasks.forget_losses();
+        assert_eq!(tasks.order(loss, 1), Todo::Begin, "a new federator ordered it");
     }
 }

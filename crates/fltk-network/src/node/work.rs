@@ -199,6 +199,9 @@ impl Pending {
     }
 }
 
+/// An object as far as it came, and whether all of it did.
+type Fetched = (Receiving, Result<(), String>);
+
 /// The kind of an object that is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -218,7 +221,7 @@ struct Loop<'a> {
     /// The orders that wait for objects, in the order in which they came.
     pending: VecDeque<Pending>,
     /// The object that is on its way.
-    fetching: Option<(Kind, mpsc::Receiver<(Receiving, Result<(), String>)>)>,
+    fetching: Option<(Kind, mpsc::Receiver<Fetched>)>,
     /// The object of which some bytes are there.
     partial: Option<(Kind, Receiving)>,
 }
@@ -269,6 +272,7 @@ impl Loop<'_> {
     /// Ends what belongs to a session that ended. What is done, or being done, stays.
     fn abandon(&mut self) {
         self.fetching = None;
+        self.tasks.forget_losses();
         for pending in std::mem::take(&mut self.pending) {
             self.tasks.release(pending.key(), u32::MAX);
             self.forget(&pending);
@@ -311,10 +315,9 @@ impl Loop<'_> {
                     None => Some(failed(key, attempt, "the update isn't at this node any more".to_owned(), false)),
                 }
             }
-            Some(to_node::Message::Release(v1::Release { id })) => {
-                let (key, attempt) = Key::read(id.as_ref(), false).map_err(malformed)?;
+            Some(to_node::Message::Release(v1::Release { id, is_measurement })) => {
+                let (key, attempt) = Key::read(id.as_ref(), is_measurement).map_err(malformed)?;
                 self.tasks.release(key, attempt);
-                self.tasks.release(Key { is_loss: true, ..key }, attempt);
                 let needed = |pending: &Pending| self.tasks.attempt(pending.key()).is_some();
                 let (pending, released): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.pending).into_iter().partition(needed);
                 self.pending = pending;
@@ -364,7 +367,7 @@ impl Loop<'_> {
     }
 
     /// Takes an object that was fetched, or as much of it as came.
-    fn fetched(&mut self, fetched: Option<(Receiving, Result<(), String>)>) -> Result<Option<from_node::Message>, NodeError> {
+    fn fetched(&mut self, fetched: Option<Fetched>) -> Result<Option<from_node::Message>, NodeError> {
         let Some((kind, _)) = self.fetching.take() else { return Ok(None) };
         let Some((receiving, outcome)) = fetched else { return Ok(None) };
         let object = receiving.object();
@@ -478,7 +481,7 @@ fn failed(key: Key, attempt: u32, reason: String, is_of_settings: bool) -> from_
 }
 
 /// Waits for the object that is on its way; for ever if there is none.
-async fn next_fetched(fetching: &mut Option<(Kind, mpsc::Receiver<(Receiving, Result<(), String>)>)>) -> Option<(Receiving, Result<(), String>)> {
+async fn next_fetched(fetching: &mut Option<(Kind, mpsc::Receiver<Fetched>)>) -> Option<Fetched> {
     match fetching {
         Some((_, fetched)) => fetched.recv().await,
         None => std::future::pending().await,
