@@ -8,13 +8,13 @@ use std::sync::Arc;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, ServerConfig, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
-        WebPkiClientVerifier,
+        NoServerSessionStorage, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     version::TLS13,
@@ -81,6 +81,9 @@ pub fn federator(own: &Credentials, folder: Folder) -> Result<Arc<ServerConfig>,
     let chain = vec![own.certificate.clone(), own.authority.clone()];
     let mut config = config.with_client_cert_verifier(verifier).with_single_cert(chain, own.key.clone_key()).map_err(failed)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
+    // A session that is resumed isn't asked for its certificate again, which may be revoked by then.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
@@ -111,6 +114,7 @@ fn client(
     let config = config.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = config.with_client_auth_cert(vec![certificate], key).map_err(failed)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
@@ -130,12 +130,13 @@ async fn accept(
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let (acceptor, to) = (acceptor.clone(), to.clone());
         tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(quick(stream))).await;
+            let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(quick(stream)).into_fallible()).await;
             drop(seat);
             let stream = match shaken {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => {
+                Ok(Err((error, stream))) => {
                     tracing::info!("a connection from {address} was refused: {error}");
+                    linger(stream).await;
                     return;
                 }
                 Err(_) => return,
@@ -147,6 +148,18 @@ async fn accept(
             }
         });
     }
+}
+
+/// Reads what a peer still sends that was refused, for a moment: closing earlier would take the reason from it that was just sent.
+async fn linger(mut stream: TcpStream) {
+    const MOMENT: Duration = Duration::from_secs(1);
+    const BYTES_MAX: u64 = 64 << 10;
+    let drain = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    // Whatever happens, the connection ends.
+    let _ = tokio::time::timeout(MOMENT, drain).await;
 }
 
 async fn serve<I, S>(router: Router, incoming: I, mut ended: watch::Receiver<bool>)
