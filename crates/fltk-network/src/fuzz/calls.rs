@@ -34,7 +34,7 @@ pub(super) struct Calls {
     hub: Hub,
     now: Timestamp,
     num_calls: u32,
-    /// What was given and wasn't answered, mostly.
+    /// The orders that were given and mostly weren't answered.
     given: Vec<(NodeId, Key, u32)>,
     model: Arc<ModelState>,
     terms: Arc<ClientTerms>,

@@ -11,7 +11,7 @@ use super::{FEDERATOR, NODE_URI, PkiError, check_name};
 /// The name of every authority in its certificate: its key tells one from another.
 const NAME: &str = "fltk run authority";
 
-/// What a certificate is for.
+/// The role of whoever a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A federator, which nodes call.

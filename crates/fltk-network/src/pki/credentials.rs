@@ -1,4 +1,4 @@
-//! What a federator or a node shows, and whom it trusts: one PEM file with a certificate, its authority's, and its key.
+//! Credentials, with which a federator or a node shows who it is, and whom it trusts: one PEM file with a certificate, its authority's, and its key.
 
 use std::path::Path;
 

@@ -23,7 +23,7 @@ use crate::{
 const NUM_FLOATS: u64 = 1001;
 const NUM_COUNTERS: u64 = 1;
 
-/// What is sent when the update is asked for: chunks, and the code and text of the answer.
+/// The things that are sent when the update is asked for: chunks, and the code and text of the answer.
 type Delivery = (Vec<v1::Chunk>, Code, &'static str);
 
 struct Damage {

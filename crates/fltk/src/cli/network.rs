@@ -13,7 +13,7 @@ may come late, leave and come back: the result is the same. A federator that was
 
 Examples:
   fltk federate examples/quickstart.yaml
-  fltk federate examples/quickstart.yaml --listen 0.0.0.0:7400 --host lab.example.org --invite 3 --id first
+  fltk federate examples/quickstart.yaml --listen 0.0.0.0:7400 --host example.org --invite 3 --id first
   fltk federate --resume runs/quickstart-20260101-120000-1a2b3c4d
   fltk federate examples/quickstart.yaml --listen 127.0.0.1:7400 --insecure")]
 pub struct FederateArgs {
@@ -44,11 +44,11 @@ A node calls its federator, and never the other way: it may be behind NAT, and c
 experiment from the federator, and loads the data set from this machine. If the connection breaks it calls again, and goes on where it was.
 
 Examples:
-  fltk node --join https://lab.example.org:7400 --invitation 7j2k...
-  fltk node --join https://lab.example.org:7400 --credentials lab-1.pem --workers 4
+  fltk node --join https://example.org:7400 --invitation 7j2k...
+  fltk node --join https://example.org:7400 --credentials lab-1.pem --workers 4
   fltk node --join http://127.0.0.1:7400")]
 pub struct NodeArgs {
-    /// The address of the federator, as it prints it: `https://HOST:PORT`; on this machine also `http://HOST:PORT` or `unix:PATH`.
+    /// The address of the federator, as it prints it: `https:` with its host and port; on this machine also `http:`, or `unix:PATH`.
     #[arg(long, value_name = "ADDRESS")]
     pub join: String,
     /// The invitation, as the federator prints it. It brings credentials, which are kept in the cache folder: the same line may be typed again on this machine.

@@ -39,7 +39,7 @@ const SOCKET: &str = "federator";
 pub struct Listen {
     /// The address and port.
     pub address: SocketAddr,
-    /// Who may call.
+    /// The nodes that may call.
     pub security: Security,
 }
 
