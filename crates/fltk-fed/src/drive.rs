@@ -119,7 +119,9 @@ impl Answer {
     pub fn of(event: &Event) -> Option<Self> {
         match event {
             Event::ClientTrained(update) => Some(Self::Training { round: update.round, client: update.client }),
-            Event::ClientReady { round, client } | Event::ClientFailed { round, client, .. } => Some(Self::Training { round: *round, client: *client }),
+            Event::ClientReady { round, client } | Event::ClientFailed { round, client, .. } => {
+                Some(Self::Training { round: *round, client: *client })
+            }
             Event::LossMeasured { round, client, .. } | Event::LossFailed { round, client, .. } => {
                 Some(Self::Loss { round: *round, client: *client })
             }

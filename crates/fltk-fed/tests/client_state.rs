@@ -95,7 +95,9 @@ fn run(mut federation: Federation, dummy: &Dummy, states: &Memory, stop_at: usiz
                 }
                 Action::Record(record) => records.push(record),
                 Action::Fail(failure) => panic!("{failure}"),
-                Action::Collect { .. } | Action::Revoke { .. } | Action::Measure(_) | Action::Evaluate(_) => events.extend(answer(dummy, &action)),
+                Action::Collect { .. } | Action::Revoke { .. } | Action::Measure(_) | Action::Evaluate(_) => {
+                    events.extend(answer(dummy, &action))
+                }
             }
             if records.len() == stop_at {
                 return records;

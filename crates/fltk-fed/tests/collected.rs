@@ -111,7 +111,8 @@ proptest! {
 
 #[test]
 fn who_is_ready_first_counts_whatever_is_brought_first() {
-    let config = FederatedConfig { participation: Some(ParticipationConfig { min_updates: 3, deadline: None, over_select: 0.6 }), ..config() };
+    let config =
+        FederatedConfig { participation: Some(ParticipationConfig { min_updates: 3, deadline: None, over_select: 0.6 }), ..config() };
     let dummy = dummy(12);
     let mut federation = federation(&config, &dummy);
     let now = Timestamp::default();
@@ -123,7 +124,8 @@ fn who_is_ready_first_counts_whatever_is_brought_first() {
     let mut asked = Vec::new();
     for order in orders[3..].iter().rev() {
         let actions = federation.step(now, Event::ClientReady { round, client: order.client }).expect("it is awaited");
-        asked.extend(actions.into_iter().filter_map(|action| if let Action::Collect { client, .. } = action { Some(client) } else { None }));
+        asked
+            .extend(actions.into_iter().filter_map(|action| if let Action::Collect { client, .. } = action { Some(client) } else { None }));
     }
     assert_eq!(asked, [orders[3].client, orders[4].client], "those whose turn it is");
     let refused = federation.step(now, Event::ClientReady { round, client: orders[0].client });
@@ -141,7 +143,8 @@ fn who_is_ready_first_counts_whatever_is_brought_first() {
 
 #[test]
 fn an_update_that_is_lost_on_its_way_costs_no_more_than_itself() {
-    let config = FederatedConfig { participation: Some(ParticipationConfig { min_updates: 4, deadline: None, over_select: 0.0 }), ..config() };
+    let config =
+        FederatedConfig { participation: Some(ParticipationConfig { min_updates: 4, deadline: None, over_select: 0.0 }), ..config() };
     let dummy = dummy(12);
     let is_lost = |round: Round, client: ClientId| round == Round(2) && client.0 < 3;
     let outcome = run(federation(&config, &dummy), &dummy, &mut || 1, &is_lost);

@@ -60,7 +60,9 @@ pub enum Proxy {
 
 /// The error for a text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address of a federator; hint: it looks like `https://example.org:7400`, or on this machine `http://localhost:7400` or `unix:/path/of/socket`")]
+#[error(
+    "`{0}` is no address of a federator; hint: it looks like `https://example.org:7400`, or on this machine `http://localhost:7400` or `unix:/path/of/socket`"
+)]
 pub struct NoAddress(String);
 
 impl FromStr for Address {
@@ -162,7 +164,17 @@ mod tests {
         }
         assert_eq!("http://localhost:1/".parse::<Address>().expect("it is one").to_string(), "http://localhost:1");
         assert_eq!("unix:relative".parse::<Address>(), Ok(Address::Unix("relative".into())));
-        for text in ["", "unix:", "http://", "http://localhost", "ftp://localhost:1", "localhost:7400", "http://localhost:99999", "http://localhost:1/path", "http://localhost:1?a"] {
+        for text in [
+            "",
+            "unix:",
+            "http://",
+            "http://localhost",
+            "ftp://localhost:1",
+            "localhost:7400",
+            "http://localhost:99999",
+            "http://localhost:1/path",
+            "http://localhost:1?a",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

@@ -45,13 +45,17 @@ pub enum PkiError {
     #[error("`{0}` can't be the name of a certificate; hint: 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`")]
     Name(String),
     /// There is a certificate of this name.
-    #[error("there is a certificate `{0}` already; hint: choose another name, or revoke it with `fltk pki revoke`, which keeps the name taken")]
+    #[error(
+        "there is a certificate `{0}` already; hint: choose another name, or revoke it with `fltk pki revoke`, which keeps the name taken"
+    )]
     Taken(String),
     /// There is no certificate of this name.
     #[error("there is no certificate `{0}`; hint: `fltk pki show` lists them")]
     Unknown(String),
     /// The invitation was used, or never made here.
-    #[error("the invitation was used already, or isn't one of this federator; hint: each invitation admits one node: `fltk pki invite` makes another")]
+    #[error(
+        "the invitation was used already, or isn't one of this federator; hint: each invitation admits one node: `fltk pki invite` makes another"
+    )]
     NotInvited,
     /// A certificate or key can't be made.
     #[error("a certificate can't be made: {0}")]

@@ -78,8 +78,14 @@ fn only_whom_the_authority_knows_may_take_part() {
             outcome.expect_err("it may not take part").to_string()
         };
         let has = |error: String, word: &str| assert!(error.contains(word), "no `{word}` in {error}");
-        has(tries(&Access::Credentials(credentials(&elsewhere, Role::Node, "stranger")), "stranger"), "isn't one of the authority that this node trusts");
-        has(tries(&Access::Credentials(credentials(folder, Role::Federator, "posing")), "posing"), "doesn't accept this node's certificate");
+        has(
+            tries(&Access::Credentials(credentials(&elsewhere, Role::Node, "stranger")), "stranger"),
+            "isn't one of the authority that this node trusts",
+        );
+        has(
+            tries(&Access::Credentials(credentials(folder, Role::Federator, "posing")), "posing"),
+            "doesn't accept this node's certificate",
+        );
         let revoked = credentials(folder, Role::Node, "revoked");
         folder.revoke("revoked").expect("it is there");
         has(tries(&Access::Credentials(revoked), "revoked"), "(CertificateRevoked)");
@@ -90,7 +96,15 @@ fn only_whom_the_authority_knows_may_take_part() {
         let invitation = folder.invite().expect("it is made");
         let mut own = String::new();
         let stop = AtomicBool::new(true);
-        let ended = node_at(address.clone(), &Access::Invitation(invitation.clone()), &mut |text| text.clone_into(&mut own), introduction("guest 1"), dummy, &|_| (), &stop);
+        let ended = node_at(
+            address.clone(),
+            &Access::Invitation(invitation.clone()),
+            &mut |text| text.clone_into(&mut own),
+            introduction("guest 1"),
+            dummy,
+            &|_| (),
+            &stop,
+        );
         assert_eq!(ended, Err(NodeError::Stopped));
         has(tries(&Access::Invitation(invitation), "again"), "an invitation admits one node");
         let own = Access::Credentials(Credentials::parse(&own, "guest").expect("it is whole"));

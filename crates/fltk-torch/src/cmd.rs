@@ -19,7 +19,9 @@ pub fn compute(cli: &Cli, computation: Computation<'_>) -> anyhow::Result<()> {
         Computation::Run { args, experiment, termination } => run::run(cli, args, experiment.told(), termination),
         Computation::Resume { args, run, termination } => run::resume(cli, args, run, termination),
         Computation::Client { args, termination } => client::run(cli, args, termination),
-        Computation::Federate { args, experiment, termination } => federate::run(cli, args, experiment.map(|read| read.told()), termination),
+        Computation::Federate { args, experiment, termination } => {
+            federate::run(cli, args, experiment.map(|read| read.told()), termination)
+        }
         Computation::Node { args, termination } => node::run(cli, args, termination),
         Computation::Nets(command) => nets::run(cli, command),
         Computation::Parity(args) => parity::run(cli, args),

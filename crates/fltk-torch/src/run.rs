@@ -47,8 +47,8 @@ use self::{
     resumed::Resumed,
 };
 pub use self::{
-    group::{resume, start},
     federated::{Listen, Security},
+    group::{resume, start},
     launch::inherited_listener,
     node::{NodeOptions, node},
     place::{Network, Place},

@@ -36,7 +36,10 @@ fn any_number_of_nodes_ends_with_the_digest_of_one_process() {
         ("", &[1, 3][..]),
         ("      strategy: { type: SCAFFOLD }\n", &[2]),
         ("      strategy: { type: Ditto }\n      client_test_fraction: 0.2\n", &[2]),
-        ("      simulation: { clock: virtual, devices: { type: lognormal, median_ms: 5 } }\n      strategy: { type: FedBuff, buffer_size: 2 }\n", &[2]),
+        (
+            "      simulation: { clock: virtual, devices: { type: lognormal, median_ms: 5 } }\n      strategy: { type: FedBuff, buffer_size: 2 }\n",
+            &[2],
+        ),
     ] {
         let expected = digest(at, &experiment(0, more));
         for &nodes in nodes {

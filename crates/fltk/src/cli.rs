@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use fltk_data::partition::CLIENTS_MAX;
 
+pub use self::network::{FederateArgs, NodeArgs, PkiCommand};
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
 pub use self::strategies::{ApplyArgs, StrategiesCommand};
-pub use self::network::{FederateArgs, NodeArgs, PkiCommand};
 use crate::log::LogFormat;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.

@@ -10,8 +10,14 @@ use crate::checkout::Package;
 
 /// The packages of ours on which each may depend, separated by spaces. A package that isn't listed may depend on none.
 const EDGES: &[(&str, &str)] = &[
-    ("fltk", "features fltk-catalogue fltk-core fltk-data fltk-experiment fltk-fed fltk-kubernetes fltk-network fltk-plan fltk-records fltk-web"),
-    ("fltk-torch", "features fltk fltk-core fltk-data fltk-experiment fltk-fed fltk-network fltk-records fltk-train libtorch-build torch-dist"),
+    (
+        "fltk",
+        "features fltk-catalogue fltk-core fltk-data fltk-experiment fltk-fed fltk-kubernetes fltk-network fltk-plan fltk-records fltk-web",
+    ),
+    (
+        "fltk-torch",
+        "features fltk fltk-core fltk-data fltk-experiment fltk-fed fltk-network fltk-records fltk-train libtorch-build torch-dist",
+    ),
     ("fltk-data", "fltk-core fltk-http"),
     // The entries of all catalogues, without libtorch. Tests of packages below it may use it.
     ("fltk-catalogue", "fltk-core fltk-data fltk-fed fltk-train-catalogue"),

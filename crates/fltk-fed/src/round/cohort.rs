@@ -277,7 +277,11 @@ impl Cohort {
         }
         let counted = matches!(member.standing, Standing::Ready { .. });
         member.standing = Standing::Absent { absence: Absence::Failed, reason: Some(reason) };
-        if counted { self.num_counted -= 1 } else { self.num_awaited -= 1 }
+        if counted {
+            self.num_counted -= 1
+        } else {
+            self.num_awaited -= 1
+        }
         self.check_enough(setup)
     }
 

@@ -73,13 +73,8 @@ pub fn run(
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         // Dropped on every exit, including panics: threads then take no further order, and the scope can end.
-        let mut threads = Threads {
-            over: RaiseOnDrop(&over),
-            orders: &orders,
-            given: Vec::new(),
-            to_evaluator,
-            inbox: Inbox::new(answers, stop),
-        };
+        let mut threads =
+            Threads { over: RaiseOnDrop(&over), orders: &orders, given: Vec::new(), to_evaluator, inbox: Inbox::new(answers, stop) };
         for worker in 0..workers {
             let (orders, is_ready, answers) = (&orders, is_ready.clone(), to_conductor.clone());
             spawn(scope, format!("fed-worker-{worker}"), move || work(worker, make_trainer, is_ready, orders, &answers))?;

@@ -94,7 +94,8 @@ impl Call {
             Access::Open => None,
             Access::Credentials(own) => Some(crate::tls::node(own).map_err(bad)?),
             Access::Invitation(invitation) => {
-                let own = runtime.block_on(until(&address, introduction.patience, stop, &|| enroll(&address, &introduction, invitation)))?;
+                let own =
+                    runtime.block_on(until(&address, introduction.patience, stop, &|| enroll(&address, &introduction, invitation)))?;
                 enrolled(&own);
                 let own = crate::pki::Credentials::parse(&own, "what the federator sent").map_err(bad)?;
                 Some(crate::tls::node(&own).map_err(bad)?)
@@ -182,7 +183,12 @@ async fn until<T, F: Future<Output = Result<T, NodeError>>>(
     }
 }
 
-async fn open(address: &Address, introduction: &Introduction, node: [u8; 16], tls: Option<&Arc<ClientConfig>>) -> Result<(Session, v1::Welcome), NodeError> {
+async fn open(
+    address: &Address,
+    introduction: &Introduction,
+    node: [u8; 16],
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<(Session, v1::Welcome), NodeError> {
     let no_answer = |error: &(dyn std::error::Error + 'static)| failed(address, error);
     let channel = connect(address, &introduction.proxy, tls).await.map_err(|error| no_answer(&error))?;
     let mut client = FederationClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);

@@ -29,11 +29,7 @@ pub(super) const CONNECT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If nobody answers, or the peers don't trust each other.
-pub(super) async fn connect(
-    address: &Address,
-    proxy: &Proxy,
-    tls: Option<&Arc<ClientConfig>>,
-) -> Result<Channel, tonic::transport::Error> {
+pub(super) async fn connect(address: &Address, proxy: &Proxy, tls: Option<&Arc<ClientConfig>>) -> Result<Channel, tonic::transport::Error> {
     // What is inside of the connection is plain HTTP/2; a socket has no host, and HTTP needs one.
     let inside = match address {
         Address::Unix(_) => "http://federator.invalid".to_owned(),

@@ -17,7 +17,8 @@ pub(super) async fn enroll(address: &Address, introduction: &Introduction, invit
     let channel = connect(address, &introduction.proxy, Some(&config)).await;
     let channel = channel.map_err(|error| failed(address, &error))?;
     let key = KeyPair::generate().map_err(|error| here(&error))?;
-    let name: String = introduction.name.chars().map(|char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '-' }).collect();
+    let name: String =
+        introduction.name.chars().map(|char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '-' }).collect();
     let request = v1::EnrollRequest { name, public_key: key.der_bytes().to_vec() };
     let answer = FederationClient::new(channel).enroll(request).await;
     let v1::EnrollResponse { certificate, authority } = answer

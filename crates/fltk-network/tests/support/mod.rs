@@ -31,8 +31,8 @@ use fltk_fed::{
 };
 use fltk_network::{
     federator::{Federator, Job, Limits, Listener, NodeReport},
-    pki::Folder,
     node::{Access, Address, Call, Carried, Introduction, NodeError, Prepared, Proxy, Trainers},
+    pki::Folder,
 };
 
 pub const SEED: Seed = Seed(42);
@@ -50,7 +50,8 @@ pub fn dummy(clients: u32) -> Dummy {
 
 pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
     let rates = LearningRates { initial: 0.1, scheduler: None };
-    let setup = Setup::new(config.clone(), rates, SEED, dummy.samples.clone(), 3).expect("the settings are possible").for_settings(SETTINGS);
+    let setup =
+        Setup::new(config.clone(), rates, SEED, dummy.samples.clone(), 3).expect("the settings are possible").for_settings(SETTINGS);
     Federation::new(setup, Arc::new(dummy.initial())).expect("the dummy's state is sound")
 }
 

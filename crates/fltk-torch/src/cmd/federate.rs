@@ -44,8 +44,9 @@ fn check_one(experiment: &Experiment) -> anyhow::Result<()> {
     }
     match experiment.tasks.first().map(|task| &task.setting) {
         Some(Setting::Federated(_)) | None => Ok(()),
-        Some(Setting::Distributed(_)) => {
-            Err(failure(Exit::Experiment, "the task is distributed, and only federated ones have nodes\nhint: `fltk client` starts its ranks"))
-        }
+        Some(Setting::Distributed(_)) => Err(failure(
+            Exit::Experiment,
+            "the task is distributed, and only federated ones have nodes\nhint: `fltk client` starts its ranks",
+        )),
     }
 }

@@ -65,7 +65,12 @@ fn check_plain(address: &Address) -> anyhow::Result<()> {
     if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()) {
         return Ok(());
     }
-    Err(failure(Exit::CommandLine, format!("`{uri}` is another machine, and `http` has no encryption\nhint: use `https`, with the invitation that the federator prints")))
+    Err(failure(
+        Exit::CommandLine,
+        format!(
+            "`{uri}` is another machine, and `http` has no encryption\nhint: use `https`, with the invitation that the federator prints"
+        ),
+    ))
 }
 
 /// Returns the proof that the node may take part, and the file in which credentials are kept that an invitation brings.

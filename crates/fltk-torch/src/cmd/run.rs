@@ -19,7 +19,9 @@ use crate::run::{self, Context, Failures, Listen, RunResult};
 /// # Errors
 /// If data is missing, or a run fails.
 pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Termination) -> anyhow::Result<()> {
-    with_context(args, None, termination, |context| print_each(cli, |done| run::start(context, experiment, &args.runs, args.id.as_deref(), done)))
+    with_context(args, None, termination, |context| {
+        print_each(cli, |done| run::start(context, experiment, &args.runs, args.id.as_deref(), done))
+    })
 }
 
 /// Resumes the run `resumed`, and the rest of its group.
@@ -50,7 +52,10 @@ pub(super) fn with_context(
 }
 
 /// Prints each result of `work`, or all of them as one JSON document.
-pub(super) fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn print_each(
+    cli: &Cli,
+    work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut results = Vec::new();
     let mut printed = Ok(());
     let outcome = work(&mut |result: RunResult| {

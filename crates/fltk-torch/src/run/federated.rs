@@ -24,11 +24,11 @@ use fltk_train::{
     parameters_sha256,
 };
 
+use self::network::Network;
 pub use self::{
     clients::{SettingsFailures, Training},
     network::{Listen, Security},
 };
-use self::network::Network;
 use super::{
     Context, SettingsAtFault, Stopped,
     client_states::FileStates,
@@ -99,7 +99,8 @@ pub fn run(
     let described = recorder.folder().description().clone();
     let mut observer = |record: &Record| observe(record, job, recorder, states.as_ref()).map_err(BoxError::from);
     let outcome = if config.nodes > 0 || context.listen.is_some() {
-        let network = Network { context, job, config, described: &described, settings: own, data, states: states_of_clients, failures: &failures };
+        let network =
+            Network { context, job, config, described: &described, settings: own, data, states: states_of_clients, failures: &failures };
         network.run(federation, Box::new(test), &mut observer)?
     } else {
         // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.

@@ -1,6 +1,12 @@
 //! A node: joins a federator, loads what its job needs, and trains its clients until the run is over.
 
-use std::{fs, path::{Path, PathBuf}, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use fltk::{
@@ -45,13 +51,7 @@ pub struct NodeOptions {
 pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<String> {
     let NodeOptions { address, access, keep, name, patience, proxy } = options;
     let stop = || context.stop.load(Ordering::Relaxed);
-    let introduction = Introduction {
-        name,
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        processor: host().cpu,
-        patience,
-        proxy,
-    };
+    let introduction = Introduction { name, program: env!("CARGO_PKG_VERSION").to_owned(), processor: host().cpu, patience, proxy };
     let mut enrolled = |text: &str| {
         let kept = keep.as_ref().map_or(Ok(()), |path| crate::cmd::node::keep(path, text));
         if let Err(error) = kept {
@@ -76,11 +76,15 @@ fn job(received: &NodeJob, base: &Path) -> anyhow::Result<Job> {
             return Err(failure(Exit::Run, format!("the federator sent a file for `{path}`, where it may not be")));
         }
         let path = base.join(path);
-        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes)).context("can't write the files of the job")?;
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, bytes))
+            .context("can't write the files of the job")?;
     }
     let source = SourceFile { name: "the federator's experiment".to_owned(), text: received.experiment.clone() };
     // The federator has printed the warnings.
-    let parsed = fltk_experiment::parse(&[source], &[], fltk::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(false)))?;
+    let parsed =
+        fltk_experiment::parse(&[source], &[], fltk::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(false)))?;
     jobs(&parsed.experiment).into_iter().next().context("an experiment without jobs")
 }
 

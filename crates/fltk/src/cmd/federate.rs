@@ -34,7 +34,10 @@ pub fn run(cli: &Cli, args: &FederateArgs, engine: Engine) -> anyhow::Result<()>
             }
             let experiment = inputs::check_experiment(&args.run.files, &args.run.overrides, args.run.seed)?;
             if experiment.has_stream() {
-                return Err(failure(Exit::Experiment, "a stream has many jobs, and `fltk federate` runs one\nhint: use a file without `stream`"));
+                return Err(failure(
+                    Exit::Experiment,
+                    "a stream has many jobs, and `fltk federate` runs one\nhint: use a file without `stream`",
+                ));
             }
             Some(Box::new(experiment))
         }

@@ -116,7 +116,8 @@ impl Network<'_> {
                 let path = match folder {
                     Some(path) => path.clone(),
                     None => {
-                        let all = fltk::inputs::secrets("pki").context("there is no home folder for the run's authority\nhint: `--pki DIR` names one")?;
+                        let all = fltk::inputs::secrets("pki")
+                            .context("there is no home folder for the run's authority\nhint: `--pki DIR` names one")?;
                         all.join(format!("{}-{}", self.described.group, self.described.job_index))
                     }
                 };
@@ -126,7 +127,10 @@ impl Network<'_> {
                 for _ in 0..*num_invited {
                     lines += &format!("\n  fltk node --join https://{host}:{port} --invitation {}", folder.invite()?);
                 }
-                tracing::info!("nodes join with{lines}\nhint: each line admits one node; `fltk pki invite {}` makes another invitation", path.display());
+                tracing::info!(
+                    "nodes join with{lines}\nhint: each line admits one node; `fltk pki invite {}` makes another invitation",
+                    path.display()
+                );
                 (Listener::Tls(listener, tls::federator(&folder.federator()?, folder.clone())?), Some(folder))
             }
         };
@@ -165,7 +169,8 @@ impl Network<'_> {
             }
             tell(&report, &host().cpu);
         };
-        let limits = Limits { workers: num_nodes.saturating_mul(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)), ..Limits::default() };
+        let limits =
+            Limits { workers: num_nodes.saturating_mul(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)), ..Limits::default() };
         let federator = Federator {
             job: self.job()?,
             listener: Listener::Unix(listener),
@@ -226,7 +231,13 @@ fn warn_of_few_cores(num_nodes: usize) {
 fn tell(report: &NodeReport, processor: &str) {
     match report {
         NodeReport::Joined { joined, .. } => {
-            tracing::info!(node = joined.name, workers = joined.workers, "node `{}` takes part, with {} workers", joined.name, joined.workers);
+            tracing::info!(
+                node = joined.name,
+                workers = joined.workers,
+                "node `{}` takes part, with {} workers",
+                joined.name,
+                joined.workers
+            );
             if joined.processor != processor {
                 tracing::warn!(
                     node = joined.name,
