@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn the_largest_are_taken_and_of_equal_ones_the_first() {
-        let cases: [(&[f32], usize, &[u32], &[f32]); 7] = [
+        type Case = (&'static [f32], usize, &'static [u32], &'static [f32]);
+        let cases: [Case; 7] = [
             (&[1.0, -3.0, 2.0, 0.5], 2, &[1, 2], &[1.0, 0.0, 0.0, 0.5]),
             (&[1.0, -1.0, 1.0, -1.0], 2, &[0, 1], &[0.0, 0.0, 1.0, -1.0]),
             (&[1.0, 2.0, -1.0, 3.0, 1.0], 3, &[0, 1, 3], &[0.0, 0.0, -1.0, 0.0, 1.0]),

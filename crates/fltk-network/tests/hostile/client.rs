@@ -50,9 +50,9 @@ pub struct Outcome {
 
 impl Outcome {
     /// Returns the reasons why this client was turned away.
-    pub fn turned_away(&self, of: &str) -> Vec<&str> {
-        let reason = |report| match report {
-            &NodeReport::TurnedAway { ref name, ref reason } if name == of => Some(&reason[..]),
+    pub fn turned_away(&self, of: &str) -> Vec<String> {
+        let reason = |report: &NodeReport| match report {
+            NodeReport::TurnedAway { name, reason } if name == of => Some(reason.clone()),
             _ => None,
         };
         self.reports.iter().filter_map(reason).collect()
