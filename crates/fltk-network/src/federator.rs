@@ -175,8 +175,15 @@ impl Federator<'_> {
         let Self { job, listener, limits, states, report, is_of_settings } = self;
         let outcome = thread::scope(|scope| {
             // Dropped on every exit: the threads of the scope end then.
-            let mut network =
-                Network { over: RaiseOnDrop(&over), inputs: inputs.clone(), given: Vec::new(), to_evaluator, inbox: Inbox::new(answers, stop), passed_on: None, is_virtual };
+            let mut network = Network {
+                over: RaiseOnDrop(&over),
+                inputs: inputs.clone(),
+                given: Vec::new(),
+                to_evaluator,
+                inbox: Inbox::new(answers, stop),
+                passed_on: None,
+                is_virtual,
+            };
             let (over, to_driver) = (&over, events.clone());
             spawn(scope, "fed-evaluator", move || evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok()))?;
             let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup().strategy());
@@ -313,4 +320,3 @@ impl Transport for Network<'_> {
         Some(answer.failed(reason.complaint()))
     }
 }
-

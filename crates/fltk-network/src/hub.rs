@@ -320,7 +320,9 @@ impl Hub {
     pub fn expected(&self, id: NodeId, key: Key, attempt: u32) -> Result<&ReadyMessage, Refused> {
         match self.works.get(&key) {
             None => Err(Refused::Unwanted(key)),
-            Some(Work { standing: Standing::Ready { node, ready }, is_wanted: true, .. }) if (*node, ready.attempt) == (id, attempt) => Ok(ready),
+            Some(Work { standing: Standing::Ready { node, ready }, is_wanted: true, .. }) if (*node, ready.attempt) == (id, attempt) => {
+                Ok(ready)
+            }
             Some(_) => Err(Refused::NotGiven(key)),
         }
     }
@@ -500,7 +502,8 @@ impl Hub {
         self.waiting.remove(&key);
         let holder = self.holder(key);
         let Some(work) = self.works.remove(&key) else { return Vec::new() };
-        let runners = work.runners.iter().map(|(node, (attempt, _))| (*node, *attempt)).chain(holder).filter(|(node, _)| Some(*node) != but);
+        let runners =
+            work.runners.iter().map(|(node, (attempt, _))| (*node, *attempt)).chain(holder).filter(|(node, _)| Some(*node) != but);
         let released = runners.map(|(node, attempt)| Output::Release { node, key, attempt });
         released.chain([Output::Over(key)]).collect()
     }

@@ -130,7 +130,17 @@ mod tests {
         }
         assert_eq!("http://localhost:1/".parse::<Address>().expect("it is one").to_string(), "http://localhost:1");
         assert_eq!("unix:relative".parse::<Address>(), Ok(Address::Unix("relative".into())));
-        for text in ["", "unix:", "http://", "http://localhost", "ftp://localhost:1", "localhost:7400", "http://localhost:99999", "http://localhost:1/path", "http://localhost:1?a"] {
+        for text in [
+            "",
+            "unix:",
+            "http://",
+            "http://localhost",
+            "ftp://localhost:1",
+            "localhost:7400",
+            "http://localhost:99999",
+            "http://localhost:1/path",
+            "http://localhost:1?a",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

@@ -135,7 +135,8 @@ fn transfers_are_for_those_who_were_asked() {
         }
 
         let token = session.token.clone();
-        let delivery = |session: &[u8], id| vec![v1::DeliverRequest { delivery: Some(v1::Delivery { session: session.to_vec(), id }), chunk: None }];
+        let delivery =
+            |session: &[u8], id| vec![v1::DeliverRequest { delivery: Some(v1::Delivery { session: session.to_vec(), id }), chunk: None }];
         let chunk = v1::DeliverRequest { delivery: None, chunk: Some(v1::Chunk::default()) };
         let large = v1::DeliverRequest { delivery: None, chunk: Some(v1::Chunk { offset: 0, data: vec![0; 5 << 20].into() }) };
         let others = if own.client == 0 { 1..12 } else { 0..own.client };

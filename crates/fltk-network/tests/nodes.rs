@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-use fltk_core::{
-    catalogue::Choice,
-    experiment::FederatedConfig,
-};
+use fltk_core::{catalogue::Choice, experiment::FederatedConfig};
 use fltk_fed::round::{Record, TrainOrder};
 use fltk_network::{federator::NodeReport, node::Introduction};
 
@@ -57,7 +54,6 @@ fn with_nodes(config: &FederatedConfig, num_nodes: usize) -> Vec<u32> {
 
 #[test]
 fn any_number_of_nodes_ends_with_the_bits_of_one_process() {
-    
     for (what, config) in [
         ("FedAvg", config()),
         ("SCAFFOLD", FederatedConfig { strategy: Choice::new("SCAFFOLD"), ..config() }),

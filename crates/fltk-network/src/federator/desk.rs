@@ -27,7 +27,7 @@ use crate::{
     hub::{Hub, Joined, Lost, NodeId, Output, Refused},
     object::{Content, Digest, Receiving},
     wire::{
-        order::{self, Key, Kept, TrainObjects},
+        order::{self, Kept, Key, TrainObjects},
         update::ReadyMessage,
         v1,
     },
@@ -223,7 +223,8 @@ impl<'a> Desk<'a> {
             Said::Measured { key, attempt, loss } => self.hub.measured(now, node, key, attempt, loss),
             Said::Failed { key, attempt, reason, is_of_settings } => {
                 let outputs = self.hub.failed(now, node, key, attempt, reason, is_of_settings);
-                let is_over = outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
+                let is_over =
+                    outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
                 if is_of_settings && is_over {
                     (self.is_of_settings)(key.round, key.client);
                 }
@@ -246,8 +247,7 @@ impl<'a> Desk<'a> {
         let keeps = self.hub.keeps(key);
         let receiving = match self.partial.remove(&key).filter(|partial| partial.object() == ready.object) {
             Some(partial) => partial,
-            None => Receiving::bundle(ready.object, self.update_bytes_max())
-                .map_err(|damage| Refused::Damaged(key, damage.to_string()))?,
+            None => Receiving::bundle(ready.object, self.update_bytes_max()).map_err(|damage| Refused::Damaged(key, damage.to_string()))?,
         };
         Ok(Delivery { ready, receiving, layout: Arc::clone(&self.layout), keeps })
     }
@@ -263,7 +263,9 @@ impl<'a> Desk<'a> {
     fn delivered(&mut self, now: Timestamp, node: NodeId, attempt: u32, (update, state): (ClientUpdate, ClientState)) -> Vec<Output> {
         let key = Key { round: update.round, client: update.client, is_loss: false };
         let outcome = match (self.hub.expected(node, key, attempt).is_ok() && !self.hub.keeps(key).is_empty(), self.states) {
-            (true, Some(states)) => check_state(&state).and_then(|()| states.save(key.client, key.round, &state).map_err(|error| error.to_string())),
+            (true, Some(states)) => {
+                check_state(&state).and_then(|()| states.save(key.client, key.round, &state).map_err(|error| error.to_string()))
+            }
             _ => Ok(()),
         };
         match outcome {
@@ -278,7 +280,8 @@ impl<'a> Desk<'a> {
             match output {
                 Output::Give { node, order, attempt } => self.give(node, &order, attempt),
                 Output::Collect { node, ready } => {
-                    let offset = self.partial.get(&ready.key).filter(|partial| partial.object() == ready.object).map_or(0, Receiving::num_received);
+                    let offset =
+                        self.partial.get(&ready.key).filter(|partial| partial.object() == ready.object).map_or(0, Receiving::num_received);
                     let collect = v1::Collect { id: Some(ready.key.id(ready.attempt)), offset };
                     self.send(node, v1::to_node::Message::Collect(collect));
                 }

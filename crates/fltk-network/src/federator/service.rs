@@ -102,7 +102,8 @@ impl Federation for Service {
         let (reply, expected) = oneshot::channel();
         self.shared.tell(Input::Delivers { node, key, attempt, reply }).await?;
         let expected = expected.await.map_err(|_| Status::unavailable("the run is over"))?;
-        let Delivery { ready, mut receiving, layout, keeps } = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        let Delivery { ready, mut receiving, layout, keeps } =
+            expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
         let mut chunk = first.chunk;
         loop {
             if let Some(v1::Chunk { offset, data }) = chunk
@@ -293,14 +294,16 @@ impl Session {
             );
             return Err(TurnedAway::new(Reason::Program, text));
         }
-        let node = <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;
+        let node =
+            <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;
         Ok((NodeId(node), Joined { name: text(&hello.name), processor: text(&hello.processor), workers: 0 }))
     }
 
     fn check_prepared(&self, prepared: &v1::Prepared) -> Result<(), TurnedAway> {
         let job = &self.shared.job;
         if prepared.data != job.data {
-            let text = "the node has other training data than the federator\nhint: give both the same data set; `fltk data verify` checks it";
+            let text =
+                "the node has other training data than the federator\nhint: give both the same data set; `fltk data verify` checks it";
             return Err(TurnedAway::new(Reason::Data, text));
         }
         if prepared.settings != job.settings.0 {

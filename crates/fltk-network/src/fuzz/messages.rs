@@ -55,7 +55,8 @@ impl Messages {
         let whole = [Some(objects.model.clone()), objects.arrays.clone(), objects.kept.clone(), Some(content)];
         let whole: Vec<Vec<u8>> = whole.into_iter().flatten().filter_map(|content| content.chunk(0)).collect();
         let from_nodes = from_nodes(&ready).into_iter().map(|message| v1::FromNode { message: Some(message) }.encode_to_vec()).collect();
-        let to_nodes = to_nodes(&order, &objects).into_iter().map(|message| v1::ToNode { message: Some(message) }.encode_to_vec()).collect();
+        let to_nodes =
+            to_nodes(&order, &objects).into_iter().map(|message| v1::ToNode { message: Some(message) }.encode_to_vec()).collect();
         let ready = ready.try_into().expect("it is an update's own message");
         Self { from_nodes, to_nodes, transfers, objects: whole, layout: Arc::clone(&model.layout), ready }
     }
@@ -149,7 +150,9 @@ fn hear_node(message: from_node::Message) {
 /// Reads a federator's message as a node does.
 fn hear_federator(message: to_node::Message) {
     match message {
-        to_node::Message::Welcome(welcome) => drop(welcome.files.iter().map(|file| file.object.as_ref().map(Object::try_from)).collect::<Vec<_>>()),
+        to_node::Message::Welcome(welcome) => {
+            drop(welcome.files.iter().map(|file| file.object.as_ref().map(Object::try_from)).collect::<Vec<_>>())
+        }
         to_node::Message::Train(train) => {
             if let Ok(message) = TrainMessage::try_from(train) {
                 drop((message.kept_round(), message.with(empty(), None)));

@@ -46,7 +46,8 @@ fn model() -> Arc<ModelState> {
 
 fn train(client: u32) -> Order {
     let (arrays, extras) = (Arc::default(), vec![]);
-    let terms = ClientTerms { learning_rate: 0.1, work: LocalWork::Epochs(1.0), proximal_mu: 0.0, arrays, extras, keeps: vec!["kept".to_owned()] };
+    let terms =
+        ClientTerms { learning_rate: 0.1, work: LocalWork::Epochs(1.0), proximal_mu: 0.0, arrays, extras, keeps: vec!["kept".to_owned()] };
     Order::Train(TrainOrder {
         round: ROUND,
         client: ClientId(client),
@@ -175,7 +176,11 @@ fn work_goes_to_the_freest_node_in_client_order() {
     assert_eq!(bench.hub.num_in_flight(), 3);
     let mut bench = Bench::with(&[(A, 1), (B, 3)], 0);
     let all_free = ["give a 0 #1", "give b 1 #1", "give b 2 #1", "give b 3 #1"];
-    assert_eq!(bench.order(orders()), all_free, "the node with the larger free share comes first, and of two the one with the smaller identity");
+    assert_eq!(
+        bench.order(orders()),
+        all_free,
+        "the node with the larger free share comes first, and of two the one with the smaller identity"
+    );
     assert_eq!(bench.ready(B, 2, 1), ["ready 2", "give b 4 #1"]);
     let mut bench = Bench::with(&[(A, 1)], 0);
     assert_eq!(bench.order(vec![measure(7), train(6)]), ["give a 6 #1"]);

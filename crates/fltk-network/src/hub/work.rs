@@ -39,7 +39,18 @@ pub(super) enum Standing {
 impl Work {
     pub(super) fn new(order: Order) -> Self {
         let (runners, avoid, standing) = (BTreeMap::new(), BTreeSet::new(), Standing::Open);
-        Self { order, num_attempts: 0, num_failures: 0, runners, avoid, standing, is_announced: false, is_wanted: false, asked: None, num_breaks: 0 }
+        Self {
+            order,
+            num_attempts: 0,
+            num_failures: 0,
+            runners,
+            avoid,
+            standing,
+            is_announced: false,
+            is_wanted: false,
+            asked: None,
+            num_breaks: 0,
+        }
     }
 
     /// Has the update brought that is ready, if there is one.

@@ -228,7 +228,12 @@ struct Loop<'a> {
 
 impl Loop<'_> {
     /// Attends one session to its end.
-    async fn attend(&mut self, session: &mut Session, outcomes: &mut mpsc::UnboundedReceiver<Outcome>, stop: &dyn Fn() -> bool) -> Result<End, NodeError> {
+    async fn attend(
+        &mut self,
+        session: &mut Session,
+        outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<End, NodeError> {
         let held = self.tasks.held();
         let Prepared { settings, data, workers, .. } = *self.prepared;
         let prepared = v1::Prepared { settings: settings.0.to_vec(), data: data.to_vec(), held, workers };

@@ -463,7 +463,8 @@ mod tests {
         assert_eq!(receiving.finish().expect("it is whole").floats["model"], [1.0, 2.0]);
         assert!(Receiving::bundle(object, 3).is_err());
         // A header that promises more than comes makes no room for it.
-        let header = BundleHeader { floats: vec![crate::wire::v1::ArrayHeader { name: "a".to_owned(), len: u64::MAX }], ..Default::default() };
+        let header =
+            BundleHeader { floats: vec![crate::wire::v1::ArrayHeader { name: "a".to_owned(), len: u64::MAX }], ..Default::default() };
         let header = header.encode_to_vec();
         let lying = [&u32::try_from(header.len()).expect("it is short").to_le_bytes()[..], &header, &[0; 8]].concat();
         let object = Object { digest: Digest::of(&lying), num_bytes: lying.len() as u64 };

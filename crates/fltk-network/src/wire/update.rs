@@ -90,7 +90,12 @@ impl ReadyMessage {
     ///
     /// # Errors
     /// If the numbers aren't those of an update. Whether they fit the model isn't checked.
-    pub fn with(self, mut bundle: Bundle, layout: &Arc<Vec<TensorSpec>>, keeps: &[String]) -> Result<(ClientUpdate, ClientState), Malformed> {
+    pub fn with(
+        self,
+        mut bundle: Bundle,
+        layout: &Arc<Vec<TensorSpec>>,
+        keeps: &[String],
+    ) -> Result<(ClientUpdate, ClientState), Malformed> {
         let state = take_model(&mut bundle, layout)?;
         let mut kept = ClientState::default();
         for name in keeps {
@@ -99,7 +104,8 @@ impl ReadyMessage {
             kept.counters.extend(bundle.counters.remove(&own).map(|values| (name.clone(), values)));
             kept.scalars.extend(bundle.scalars.remove(&own).map(|value| (name.clone(), value)));
         }
-        let (arrays, others): (Arrays, Arrays) = std::mem::take(&mut bundle.floats).into_iter().partition(|(name, _)| name.starts_with(ARRAY));
+        let (arrays, others): (Arrays, Arrays) =
+            std::mem::take(&mut bundle.floats).into_iter().partition(|(name, _)| name.starts_with(ARRAY));
         bundle.floats = others;
         nothing_left(&bundle)?;
         let arrays = arrays.into_iter().map(|(name, values)| (name.strip_prefix(ARRAY).unwrap_or(&name).to_owned(), values)).collect();

@@ -115,7 +115,9 @@ fn damages() -> VecDeque<Damage> {
 /// Says that an update is ready.
 async fn announce(session: &Session, id: v1::OrderId, damage: &Damage) {
     let (update, loss) = (Some(damage.object.clone()), Some(damage.loss));
-    session.say(from_node::Message::Ready(v1::Ready { id: Some(id), update, num_samples: 1, num_steps: 1, loss, ..v1::Ready::default() })).await;
+    session
+        .say(from_node::Message::Ready(v1::Ready { id: Some(id), update, num_samples: 1, num_steps: 1, loss, ..v1::Ready::default() }))
+        .await;
 }
 
 /// Sends what was asked for, and returns true if it is asked for once more.
@@ -169,7 +171,11 @@ fn an_update_that_cannot_be_used_is_made_once_more() {
     });
     let refused = outcome.refused("hostile");
     assert_eq!(refused.iter().filter(|reason| reason.contains("can't be used")).count(), num_damaged, "{refused:?}");
-    let by_round: Vec<String> = outcome.records.iter().filter_map(|record| if let Record::Refused { reason, .. } = record { Some(reason.to_string()) } else { None }).collect();
+    let by_round: Vec<String> = outcome
+        .records
+        .iter()
+        .filter_map(|record| if let Record::Refused { reason, .. } = record { Some(reason.to_string()) } else { None })
+        .collect();
     assert_eq!(by_round.len(), num_readable, "{by_round:?}");
     assert!(by_round.iter().all(|reason| reason.contains("can't be used")), "{by_round:?}");
 }

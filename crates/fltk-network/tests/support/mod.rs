@@ -49,7 +49,8 @@ pub fn dummy(clients: u32) -> Dummy {
 
 pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
     let rates = LearningRates { initial: 0.1, scheduler: None };
-    let setup = Setup::new(config.clone(), rates, SEED, dummy.samples.clone(), 3).expect("the settings are possible").for_settings(SETTINGS);
+    let setup =
+        Setup::new(config.clone(), rates, SEED, dummy.samples.clone(), 3).expect("the settings are possible").for_settings(SETTINGS);
     Federation::new(setup, Arc::new(dummy.initial())).expect("the dummy's state is sound")
 }
 
@@ -150,8 +151,7 @@ pub fn federate(
     let _ = std::fs::remove_file(path);
     let listener = Listener::Unix(UnixListener::bind(path).expect("the folder is there"));
     let states = States::default();
-    let federator =
-        Federator { job: job("a run"), listener, limits: limits(), states: Some(&states), report, is_of_settings: &|_, _| () };
+    let federator = Federator { job: job("a run"), listener, limits: limits(), states: Some(&states), report, is_of_settings: &|_, _| () };
     federator.run(federation, Box::new(dummy), stop, &mut |record| {
         records.push(record.clone());
         Ok(())

@@ -77,18 +77,38 @@ enum ToNode {
 }
 
 enum Happening {
-    ToHub { serial: Serial, message: ToHub },
-    ToNode { serial: Serial, message: ToNode },
+    ToHub {
+        serial: Serial,
+        message: ToHub,
+    },
+    ToNode {
+        serial: Serial,
+        message: ToNode,
+    },
     ToDriver(Event),
     /// The bytes of an update, on a call of their own.
-    Delivery { serial: Serial, key: Key, attempt: u32, content: Content },
+    Delivery {
+        serial: Serial,
+        key: Key,
+        attempt: u32,
+        content: Content,
+    },
     /// The hub learns that a session ended.
-    Ended { serial: Serial },
+    Ended {
+        serial: Serial,
+    },
     /// A node has carried out an order.
-    Done { node: usize, order: Order },
+    Done {
+        node: usize,
+        order: Order,
+    },
     /// A node calls.
-    Calls { node: usize },
-    Beat { node: usize },
+    Calls {
+        node: usize,
+    },
+    Beat {
+        node: usize,
+    },
     Tick,
     Trouble,
     Calm,

@@ -60,7 +60,17 @@ impl World<'_> {
         let workers = 1 + u32::from(self.draws.once_in(2)) * 2;
         let slowness = if self.trouble(4) { 20 } else { 1 };
         let (tasks, queue) = (Tasks::default(), VecDeque::new());
-        self.nodes.push(SimulatedNode { id: NodeId(id), workers, is_alive: true, is_hung: false, session: None, tasks, queue, num_busy: 0, slowness });
+        self.nodes.push(SimulatedNode {
+            id: NodeId(id),
+            workers,
+            is_alive: true,
+            is_hung: false,
+            session: None,
+            tasks,
+            queue,
+            num_busy: 0,
+            slowness,
+        });
         self.plan(self.now, Happening::Calls { node });
         self.plan(self.now + HEARTBEAT, Happening::Beat { node });
     }
