@@ -79,7 +79,7 @@ fn whoever_is_no_node_is_told_why() {
         session.is_turned_away("an empty message later", Reason::Message, "doesn't send now").await;
     });
     // Those that had said their name; and of the others, those whose first message was none.
-    assert_eq!(outcome.turned_away("a node"), [first, first, first, &outcome.turned_away("a node")[3], first]);
+    assert_eq!(outcome.turned_away("a node"), [first, first, first, outcome.turned_away("a node")[3], first]);
     assert_eq!(outcome.turned_away("hostile").len(), num_named + 5 + 1);
     assert!(outcome.turned_away("hostile")[0].starts_with("the federator speaks the versions [1]"));
 }

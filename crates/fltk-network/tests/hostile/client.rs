@@ -51,11 +51,11 @@ pub struct Outcome {
 impl Outcome {
     /// Returns the reasons why this client was turned away.
     pub fn turned_away(&self, of: &str) -> Vec<&str> {
-        let reason = |report| match report {
-            &NodeReport::TurnedAway { ref name, ref reason } if name == of => Some(&reason[..]),
+        let reasons = self.reports.iter().filter_map(|report| match report {
+            NodeReport::TurnedAway { name, reason } if name == of => Some(&reason[..]),
             _ => None,
-        };
-        self.reports.iter().filter_map(reason).collect()
+        });
+        reasons.collect()
     }
 
     /// Returns what was refused of this client.

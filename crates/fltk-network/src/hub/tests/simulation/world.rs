@@ -218,7 +218,7 @@ impl<'a> World<'a> {
             Happening::Calls { node } => self.call(node),
             Happening::Beat { node } => {
                 if let Some(serial) = self.nodes[node].session {
-                    self.to_hub(serial, ToHub::Alive);
+                    self.send_to_hub(serial, ToHub::Alive);
                 }
                 if self.nodes[node].is_alive {
                     self.plan(self.now + HEARTBEAT, Happening::Beat { node });
@@ -251,7 +251,7 @@ impl<'a> World<'a> {
         self.nodes[self.sessions[serial].node].id
     }
 
-    fn to_hub(&mut self, serial: Serial, message: ToHub) {
+    fn send_to_hub(&mut self, serial: Serial, message: ToHub) {
         if !self.sessions[serial].is_open {
             return;
         }
@@ -263,7 +263,7 @@ impl<'a> World<'a> {
         self.plan(at, Happening::ToHub { serial, message });
     }
 
-    fn to_node(&mut self, id: NodeId, message: ToNode) {
+    fn send_to_node(&mut self, id: NodeId, message: ToNode) {
         let Some(&serial) = self.links.get(&id) else { return };
         let at = self.arrival(self.sessions[serial].to_node);
         self.sessions[serial].to_node = at;
@@ -361,16 +361,16 @@ impl<'a> World<'a> {
     fn carry_out(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Give { node, order, attempt } => self.to_node(node, ToNode::Order(order, attempt)),
-                Output::Collect { node, ready } => self.to_node(node, ToNode::Collect(ready.key, ready.attempt)),
-                Output::Release { node, key, attempt } => self.to_node(node, ToNode::Release(key, attempt)),
+                Output::Give { node, order, attempt } => self.send_to_node(node, ToNode::Order(order, attempt)),
+                Output::Collect { node, ready } => self.send_to_node(node, ToNode::Collect(ready.key, ready.attempt)),
+                Output::Release { node, key, attempt } => self.send_to_node(node, ToNode::Release(key, attempt)),
                 Output::Event(event) => {
                     let at = self.arrival(self.to_driver);
                     self.to_driver = at;
                     self.plan(at, Happening::ToDriver(event));
                 }
                 Output::Close { node, .. } => {
-                    self.to_node(node, ToNode::Refusal);
+                    self.send_to_node(node, ToNode::Refusal);
                     self.links.remove(&node);
                 }
                 Output::Over(_) | Output::Refused { .. } => {}

@@ -89,9 +89,9 @@ impl World<'_> {
         let serial = self.sessions.len();
         self.sessions.push(Session { node, is_open: true, is_lost: false, to_hub: self.now, to_node: self.now });
         self.nodes[node].session = Some(serial);
-        self.to_hub(serial, ToHub::Prepared { held: self.nodes[node].tasks.held() });
+        self.send_to_hub(serial, ToHub::Prepared { held: self.nodes[node].tasks.held() });
         for ready in self.nodes[node].tasks.all_done() {
-            self.to_hub(serial, ToHub::Ready(ready));
+            self.send_to_hub(serial, ToHub::Ready(ready));
         }
     }
 
@@ -106,7 +106,7 @@ impl World<'_> {
                     self.nodes[node].queue.push_back(order);
                     self.begin(node);
                 }
-                Todo::Say(ready) => self.to_hub(serial, ToHub::Ready(*ready)),
+                Todo::Say(ready) => self.send_to_hub(serial, ToHub::Ready(*ready)),
                 Todo::Nothing => {}
             },
             ToNode::Collect(key, attempt) => match self.nodes[node].tasks.content(key, attempt).cloned() {
@@ -114,7 +114,7 @@ impl World<'_> {
                     let at = self.arrival(Duration::ZERO);
                     self.plan(at, Happening::Delivery { serial, key, attempt, content });
                 }
-                None => self.to_hub(serial, ToHub::Failed { key, attempt }),
+                None => self.send_to_hub(serial, ToHub::Failed { key, attempt }),
             },
             ToNode::Release(key, attempt) => self.nodes[node].tasks.release(key, attempt),
             ToNode::Refusal => self.drop_session(serial),
@@ -147,7 +147,7 @@ impl World<'_> {
             self.carry_out_order(node, key, attempt, order)
         };
         if let (Some(message), Some(serial)) = (message, self.nodes[node].session) {
-            self.to_hub(serial, message);
+            self.send_to_hub(serial, message);
         }
     }
 
