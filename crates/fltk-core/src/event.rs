@@ -105,6 +105,33 @@ pub enum RunEvent {
         /// The evaluation time, in seconds.
         test_seconds: f64,
     },
+    /// A node takes part in a federated run over a network from now on.
+    NodeJoined {
+        /// The beginning of its identity, in hex: the same when it comes back.
+        node: String,
+        /// The name of the node.
+        name: String,
+        /// The kind of its processor.
+        processor: String,
+        /// The number of clients that it trains at a time.
+        workers: u32,
+    },
+    /// A node doesn't take part any more: it was lost, or the run is over.
+    NodeLeft {
+        /// The beginning of its identity, in hex.
+        node: String,
+        /// The updates of it that were collected since it joined.
+        num_updates: u64,
+        /// The time between its orders and its answers, summed over them, in seconds.
+        busy_seconds: f64,
+        /// The bytes of models and other objects that were sent to it.
+        bytes_sent: u64,
+        /// The bytes of updates that were received from it.
+        bytes_received: u64,
+        /// The reason, in one line; absent if the run is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A checkpoint is complete on disk.
     CheckpointSaved {
         /// The point of the run at which it was taken.

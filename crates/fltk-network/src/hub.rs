@@ -238,6 +238,20 @@ impl Hub {
         }
     }
 
+    /// Notes that objects of so many bytes were sent to a node.
+    pub fn sent(&mut self, id: NodeId, num_bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.figures.bytes_sent += num_bytes;
+        }
+    }
+
+    /// Notes that so many bytes of updates came from a node.
+    pub fn received(&mut self, id: NodeId, num_bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.figures.bytes_received += num_bytes;
+        }
+    }
+
     /// Goes on without a node whose connection ended, or that misbehaved.
     pub fn left(&mut self, now: Timestamp, id: NodeId, reason: Lost) -> Vec<Output> {
         let mut outputs = self.drop_node(id, reason);

@@ -4,6 +4,8 @@
 //! whatever was recorded of later rounds or epochs, and any end. Who counted in a federated round is kept even so: a wall clock may have decided
 //! it, and the resumed run repeats it ([`History::attendance`]).
 
+mod nodes;
+
 use std::collections::BTreeMap;
 
 use fltk_core::{
@@ -17,7 +19,10 @@ use fltk_core::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::nodes::Nodes;
 use crate::{files::printable, journal::Entry};
+
+pub use nodes::{NodeEnd, NodeStay};
 
 /// The unit of a run's steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -248,6 +253,7 @@ pub struct History {
     absences: BTreeMap<(Round, ClientId), Absence>,
     client_tests: BTreeMap<(Round, ClientId), ClientFigures>,
     attendance: Attendance,
+    nodes: Nodes,
     /// True if clients begin and count in different rounds.
     is_asynchronous: bool,
     /// The last round that ever ended, in any start.
@@ -354,6 +360,12 @@ impl History {
         self.rows.values().rev().find_map(|row| row.client_test)
     }
 
+    /// Returns the nodes of a federated run over a network, in the order in which they joined; one that came back is there again.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeStay] {
+        self.nodes.all()
+    }
+
     /// Returns seconds of training and of evaluation, summed over the rows; work that was lost to an interruption is not included.
     #[must_use]
     pub fn seconds(&self) -> (f64, f64) {
@@ -380,7 +392,11 @@ impl History {
                 | RunEvent::ClientTrained { .. }
                 | RunEvent::ClientAbsent { .. }
                 | RunEvent::ClientTested { .. } => Some(Unit::Round),
-                RunEvent::CheckpointSaved { .. } | RunEvent::Finished { .. } | RunEvent::Failed { .. } => None,
+                RunEvent::NodeJoined { .. }
+                | RunEvent::NodeLeft { .. }
+                | RunEvent::CheckpointSaved { .. }
+                | RunEvent::Finished { .. }
+                | RunEvent::Failed { .. } => None,
             };
             if !started {
                 return refuse("the run has not started");
@@ -408,6 +424,7 @@ impl History {
         Ok(match &entry.event {
             RunEvent::Started { from, version } => {
                 self.void_after(*from);
+                self.nodes.begin();
                 if self.is_asynchronous {
                     // Rounds that never ended are decided anew.
                     self.attendance.forget_from(Round(self.last_ended.0.saturating_add(1)));
@@ -438,6 +455,10 @@ impl History {
             }
             RunEvent::ClientTested { round, client, test } => {
                 self.client_tests.insert((*round, *client), *test);
+                Change::Noted
+            }
+            RunEvent::NodeJoined { .. } | RunEvent::NodeLeft { .. } => {
+                self.nodes.apply(at, &entry.event);
                 Change::Noted
             }
             RunEvent::CheckpointSaved { at, parameters_sha256 } => {

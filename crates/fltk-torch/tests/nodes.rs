@@ -123,6 +123,14 @@ fn a_node_may_be_killed_in_every_round() {
     assert!(run.child.wait().unwrap().success());
     assert!(num_killed >= 3, "{num_killed}");
     assert_eq!(finished(at), expected);
+    // The journal says who was there: each node that was killed, and two that stayed to the end.
+    let stays = json(at, &["runs", "nodes", "a", "--output", "json"]);
+    let stays = stays.as_array().unwrap();
+    let lost = stays.iter().filter(|stay| stay["end"]["reason"].is_string()).count();
+    assert!(lost >= 1 && lost <= num_killed && stays.len() >= lost + 1, "{stays:?}");
+    let sum: u64 = stays.iter().map(|stay| stay["end"]["num_updates"].as_u64().unwrap()).sum();
+    assert_eq!(sum, 5 * 4, "{stays:?}");
+    assert!(stays.iter().any(|stay| stay["end"]["bytes_received"].as_u64().unwrap() > 100_000), "{stays:?}");
 }
 
 #[test]

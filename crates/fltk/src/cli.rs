@@ -562,6 +562,13 @@ pub enum RunsCommand {
         #[command(flatten)]
         runs: RunsArgs,
     },
+    /// Show the nodes of a federated run over a network: when they were there, on what processor, what each did, sent and waited for.
+    Nodes {
+        /// The run's folder, or its name within `--runs`, or the name that it was started with (`--id`).
+        run: PathBuf,
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
     /// Compare several runs side by side, with the mean and standard deviation over the seeds of the same task.
     Compare {
         /// The runs' folders or names.

@@ -57,11 +57,11 @@ pub(super) enum Input {
     /// A node can't take part.
     TurnedAway { name: String, reason: String },
     /// A node wants an object.
-    Fetch { digest: Digest, reply: oneshot::Sender<Option<Content>> },
+    Fetch { node: NodeId, digest: Digest, offset: u64, reply: oneshot::Sender<Option<Content>> },
     /// A node is about to deliver an update.
     Delivers { node: NodeId, key: Key, attempt: u32, reply: oneshot::Sender<Result<Delivery, Refused>> },
     /// An update is here.
-    Delivered { node: NodeId, attempt: u32, update: Box<(ClientUpdate, ClientState)> },
+    Delivered { node: NodeId, attempt: u32, num_bytes: u64, update: Box<(ClientUpdate, ClientState)> },
     /// A delivery broke off after these bytes.
     BrokeOff { node: NodeId, key: Key, attempt: u32, receiving: Box<Receiving> },
     /// A delivered update can't be used.
@@ -186,8 +186,11 @@ impl<'a> Desk<'a> {
                 (self.report)(NodeReport::TurnedAway { name, reason });
                 Vec::new()
             }
-            Input::Fetch { digest, reply } => {
-                let _ = reply.send(self.objects.get(digest));
+            Input::Fetch { node, digest, offset, reply } => {
+                let content = self.objects.get(digest);
+                let num_bytes = content.as_ref().map_or(0, |content| content.object().num_bytes.saturating_sub(offset));
+                self.hub.sent(node, num_bytes);
+                let _ = reply.send(content);
                 Vec::new()
             }
             Input::Delivers { node, key, attempt, reply } => {
@@ -199,7 +202,10 @@ impl<'a> Desk<'a> {
                 let _ = reply.send(delivery);
                 outputs
             }
-            Input::Delivered { node, attempt, update } => self.delivered(now, node, attempt, *update),
+            Input::Delivered { node, attempt, num_bytes, update } => {
+                self.hub.received(node, num_bytes);
+                self.delivered(now, node, attempt, *update)
+            }
             Input::BrokeOff { node, key, attempt, receiving } => {
                 self.partial.insert(key, *receiving);
                 self.hub.broke_off(now, node, key, attempt)

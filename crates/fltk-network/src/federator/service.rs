@@ -100,13 +100,13 @@ impl Federation for Service {
     async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         member(&request)?;
         let v1::FetchRequest { session, digest, offset } = request.into_inner();
-        self.shared.node_of(&session)?;
+        let node = self.shared.node_of(&session)?;
         let digest = <[u8; 32]>::try_from(&digest[..]).map_err(|_| Status::invalid_argument("a digest has 32 bytes"))?;
         let content = match self.shared.job.files.iter().find(|(_, content)| content.object().digest == Digest(digest)) {
             Some((_, content)) => Some(content.clone()),
             None => {
                 let (reply, content) = oneshot::channel();
-                self.shared.tell(Input::Fetch { digest: Digest(digest), reply }).await?;
+                self.shared.tell(Input::Fetch { node, digest: Digest(digest), offset, reply }).await?;
                 content.await.unwrap_or_default()
             }
         };
@@ -150,9 +150,10 @@ impl Federation for Service {
             self.shared.tell(Input::BrokeOff { node, key, attempt, receiving: Box::new(receiving) }).await?;
             return Err(Status::aborted("the delivery ended too soon"));
         }
+        let num_bytes = receiving.object().num_bytes;
         let update = receiving.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &layout, &keeps));
         match update {
-            Ok(update) => self.shared.tell(Input::Delivered { node, attempt, update: Box::new(update) }).await?,
+            Ok(update) => self.shared.tell(Input::Delivered { node, attempt, num_bytes, update: Box::new(update) }).await?,
             Err(problem) => {
                 let problem = problem.to_string();
                 self.shared.tell(Input::Damaged { node, key, problem: problem.clone() }).await?;

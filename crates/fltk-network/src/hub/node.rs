@@ -22,6 +22,10 @@ pub struct Figures {
     pub num_updates: u64,
     /// The time between its orders and its answers, summed over them.
     pub busy: Duration,
+    /// The bytes of objects that were sent to it.
+    pub bytes_sent: u64,
+    /// The bytes of updates that were received from it.
+    pub bytes_received: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -194,3 +194,44 @@ fn parts_of_asynchronous_rounds_that_never_ended_are_forgotten_at_the_next_start
     let history = fold(&[&begun[..], &[started(0), counted(2, 6)]].concat()).unwrap();
     assert_eq!((decided(&history, 1), decided(&history, 2)), (vec![(0, true), (3, true)], vec![(6, true)]));
 }
+
+#[test]
+fn nodes_come_and_leave_and_a_killed_federator_loses_them() {
+    let joined = |node: &str| RunEvent::NodeJoined { node: node.into(), name: format!("lab-{node}"), processor: "x".into(), workers: 2 };
+    let left = |node: &str, num_updates, reason: Option<&str>| RunEvent::NodeLeft {
+        node: node.into(),
+        num_updates,
+        busy_seconds: 1.5,
+        bytes_sent: 10,
+        bytes_received: 20,
+        reason: reason.map(str::to_owned),
+    };
+    let events = [
+        started(0),
+        joined("a"),
+        joined("b"),
+        left("a", 3, Some("its\u{1b}connection ended")),
+        joined("a"),
+        left("unknown", 1, None),
+        round(1),
+        started(1),
+        joined("a"),
+        left("a", 4, None),
+    ];
+    let history = fold(&events).unwrap();
+    let stays: Vec<_> = history
+        .nodes()
+        .iter()
+        .map(|stay| (&stay.node[..], stay.end.as_ref().map(|end| (end.num_updates, end.reason.as_deref()))))
+        .collect();
+    let interrupted = Some("the federator was interrupted");
+    let expected = [
+        ("a", Some((3, Some("its connection ended")))),
+        ("b", Some((0, interrupted))),
+        ("a", Some((0, interrupted))),
+        ("a", Some((4, None))),
+    ];
+    assert_eq!(stays, expected);
+    assert!(history.nodes()[1].end.as_ref().is_some_and(|end| end.left_at.is_none()));
+    assert_eq!(fold(&events[..3]).unwrap().nodes()[1].end, None);
+}

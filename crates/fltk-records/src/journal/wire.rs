@@ -23,6 +23,8 @@ impl JournalEvent for RunEvent {
         "client_absent",
         "client_tested",
         "round_ended",
+        "node_joined",
+        "node_left",
         "checkpoint_saved",
         "finished",
         "failed",
@@ -108,6 +110,22 @@ enum RunEventWire {
         virtual_seconds: Option<f64>,
         #[serde(with = "number")]
         test_seconds: f64,
+    },
+    NodeJoined {
+        node: String,
+        name: String,
+        processor: String,
+        workers: u32,
+    },
+    NodeLeft {
+        node: String,
+        num_updates: u64,
+        #[serde(with = "number")]
+        busy_seconds: f64,
+        bytes_sent: u64,
+        bytes_received: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     CheckpointSaved {
         at: Milestone,

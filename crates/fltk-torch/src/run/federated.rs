@@ -24,7 +24,7 @@ use fltk_train::{
     parameters_sha256,
 };
 
-use self::network::Network;
+use self::network::{Network, NodeEvents};
 pub use self::{
     clients::{SettingsFailures, Training},
     network::{Listen, Security},
@@ -97,10 +97,14 @@ pub fn run(
         stop: &context.stop,
     };
     let described = recorder.folder().description().clone();
-    let mut observer = |record: &Record| observe(record, job, recorder, states.as_ref()).map_err(BoxError::from);
+    let events = NodeEvents::default();
+    let mut observer = |record: &Record| {
+        record_nodes(&events, recorder)?;
+        observe(record, job, recorder, states.as_ref()).map_err(BoxError::from)
+    };
     let outcome = if config.nodes > 0 || context.listen.is_some() {
-        let network =
-            Network { context, job, config, described: &described, settings: own, data, states: states_of_clients, failures: &failures };
+        let (described, failures, states, events) = (&described, &failures, states_of_clients, &events);
+        let network = Network { context, job, config, described, settings: own, data, states, failures, events };
         network.run(federation, Box::new(test), &mut observer)?
     } else {
         // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
@@ -111,6 +115,7 @@ pub fn run(
         let make_trainer = |_worker: usize| training.trainer(states_of_clients);
         in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut observer)
     };
+    record_nodes(&events, recorder)?;
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(RunError::Stopped { .. }) => Err(Stopped.into()),
@@ -129,6 +134,11 @@ fn warn_of_idle_clients(job: &Job, parts: &Division) {
             parts.num_clients()
         );
     }
+}
+
+/// Records what happened to nodes since the last time.
+fn record_nodes(events: &NodeEvents, recorder: &mut Recorder) -> anyhow::Result<()> {
+    events.take().into_iter().try_for_each(|event| recorder.record(event))
 }
 
 fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&FileStates>) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ mod compare;
 mod export;
 mod jobs;
 mod list;
+mod nodes;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
     match command {
         RunsCommand::List(args) => list::run(cli, args),
         RunsCommand::Show { run, runs } => show::run(cli, &open(&runs.runs, run)?),
+        RunsCommand::Nodes { run, runs } => nodes::run(cli, &open(&runs.runs, run)?),
         RunsCommand::Compare { run, runs } => compare::run(cli, &open_all(&runs.runs, run)?),
         RunsCommand::Jobs { stream, format, runs } => jobs::run(cli, &runs.runs, stream.as_ref(), *format),
         #[cfg(feature = "web")]

@@ -6,11 +6,12 @@ use std::{
     num::NonZeroUsize,
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use anyhow::Context as _;
 use fltk_core::{
+    event::RunEvent,
     experiment::{Experiment, FederatedConfig, NetworkConfig},
     model_state::ModelState,
 };
@@ -77,6 +78,8 @@ pub struct Network<'a> {
     pub states: Option<&'a dyn ClientStates>,
     /// The clients that failed because of the settings.
     pub failures: &'a SettingsFailures,
+    /// The events of nodes, for the journal.
+    pub events: &'a NodeEvents,
 }
 
 impl Network<'_> {
@@ -134,7 +137,10 @@ impl Network<'_> {
                 (Listener::Tls(listener, tls::federator(&folder.federator()?, folder.clone())?), Some(folder))
             }
         };
-        let report = |report: NodeReport| tell(&report, &host().cpu);
+        let report = |report: NodeReport| {
+            self.events.note(&report);
+            tell(&report, &host().cpu);
+        };
         let federator = Federator {
             job: self.job()?,
             listener,
@@ -167,6 +173,7 @@ impl Network<'_> {
             if matches!(report, NodeReport::Joined { .. }) {
                 nodes.joined();
             }
+            self.events.note(&report);
             tell(&report, &host().cpu);
         };
         let limits =
@@ -224,6 +231,38 @@ fn warn_of_few_cores(num_nodes: usize) {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     if num_nodes > cores {
         tracing::warn!("{num_nodes} nodes share {cores} cores\nhint: more nodes than cores make nothing faster on one machine");
+    }
+}
+
+/// What happened to nodes, until the thread that records writes it down.
+#[derive(Debug, Default)]
+pub struct NodeEvents(Mutex<Vec<RunEvent>>);
+
+impl NodeEvents {
+    fn note(&self, report: &NodeReport) {
+        let event = match report {
+            NodeReport::Joined { node, joined } => RunEvent::NodeJoined {
+                node: format!("{node:?}"),
+                name: joined.name.clone(),
+                processor: joined.processor.clone(),
+                workers: joined.workers,
+            },
+            NodeReport::Left { node, figures, reason, .. } => RunEvent::NodeLeft {
+                node: format!("{node:?}"),
+                num_updates: figures.num_updates,
+                busy_seconds: figures.busy.as_secs_f64(),
+                bytes_sent: figures.bytes_sent,
+                bytes_received: figures.bytes_received,
+                reason: reason.as_ref().map(ToString::to_string),
+            },
+            NodeReport::TurnedAway { .. } | NodeReport::Refused { .. } => return,
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+
+    /// Removes and returns the events, in order.
+    pub fn take(&self) -> Vec<RunEvent> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
