@@ -3,7 +3,11 @@
 mod cifar10;
 mod ddp;
 mod engine;
+mod goal;
+mod journal;
+mod measured;
 mod orchestrator;
+mod peers;
 mod step;
 
 use std::path::PathBuf;
