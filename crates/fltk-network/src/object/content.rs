@@ -33,20 +33,26 @@ impl Part<'_> {
     }
 }
 
+/// Appends `len` bytes from `offset` on, of values that have `N` bytes each.
 fn append<T, const N: usize>(values: &[T], offset: usize, len: usize, bytes: impl Fn(&T) -> [u8; N], to: &mut Vec<u8>) {
     let end = offset + len;
-    let (first, last) = (offset / N, end.div_ceil(N));
-    let whole = |index: usize| index * N >= offset && (index + 1) * N <= end;
-    let values = &values[first..last];
-    for (index, value) in (first..).zip(values) {
-        let bytes = bytes(value);
-        if whole(index) {
-            to.extend_from_slice(&bytes);
-        } else {
-            let from = offset.saturating_sub(index * N);
-            let until = N.min(end - index * N);
-            to.extend_from_slice(&bytes[from..until]);
+    let (first, last) = (offset.div_ceil(N), end / N);
+    // The end of a value that isn't whole, and if it is cut on both sides, its middle.
+    if offset < first * N {
+        let from = (first - 1) * N;
+        to.extend_from_slice(&bytes(&values[first - 1])[offset - from..N.min(end - from)]);
+    }
+    // Whole values are copied as a block: a loop that pushes them takes several times as long.
+    if first < last {
+        let begin = to.len();
+        to.resize(begin + (last - first) * N, 0);
+        for (slot, value) in to[begin..].chunks_exact_mut(N).zip(&values[first..last]) {
+            slot.copy_from_slice(&bytes(value));
         }
+    }
+    // The beginning of a value.
+    if first <= last && last * N < end {
+        to.extend_from_slice(&bytes(&values[last])[..end - last * N]);
     }
 }
 
