@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use prost::Message as _;
 
-use super::{CHUNK_BYTES_MAX, Digest, Object};
+use super::{CHUNK_BYTES, Digest, Object};
 use crate::wire::v1::{ArrayHeader, BundleHeader};
 
 /// The numbers of one array.
@@ -124,11 +124,11 @@ impl Content {
         self.object
     }
 
-    /// Returns the bytes from `offset` on, as many as a chunk may have; `None` at the end.
+    /// Returns the bytes from `offset` on, as many as a chunk has; `None` at the end.
     #[must_use]
     pub fn chunk(&self, offset: u64) -> Option<Vec<u8>> {
         let left = self.object.num_bytes.checked_sub(offset).filter(|left| *left > 0)?;
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES_MAX);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
         let mut offset = usize::try_from(offset).ok()?;
         match &self.source {
             Source::Bytes(bytes) => Some(bytes.get(offset..offset + len)?.to_vec()),
