@@ -487,6 +487,10 @@ impl Hub {
     /// Gives waiting work to free nodes, that of the first clients first.
     fn assign(&mut self, now: Timestamp) -> Vec<Output> {
         let mut outputs = Vec::new();
+        // Most events of a round find nothing to give, and looking for free nodes goes through all of them.
+        if self.waiting.is_empty() {
+            return outputs;
+        }
         let mut free = self.free();
         for key in self.waiting.iter().copied().collect::<Vec<_>>() {
             if free.is_empty() {
@@ -540,10 +544,10 @@ impl Hub {
 
     /// Gives copies of what slow nodes do to free ones, if nothing else is left to do.
     fn copy_slow(&mut self, now: Timestamp) -> Vec<Output> {
-        let mut free = self.free();
-        if !self.waiting.is_empty() || free.is_empty() || self.durations.is_empty() {
+        if self.works.is_empty() || !self.waiting.is_empty() || self.durations.is_empty() {
             return Vec::new();
         }
+        let mut free = self.free();
         let mut sorted = self.durations.clone();
         sorted.sort_unstable();
         let limit = (sorted[sorted.len() / 2] * SLOW_FACTOR).max(SLOW_MIN);
