@@ -541,6 +541,10 @@ impl Hub {
     /// Gives waiting work to free nodes, that of the first clients first.
     fn assign(&mut self, now: Timestamp) -> Vec<Output> {
         let mut outputs = Vec::new();
+        // Most events of a round find nothing to give, and looking for free nodes goes through all of them.
+        if self.waiting.is_empty() {
+            return outputs;
+        }
         let mut free = self.free();
         for key in self.waiting.iter().copied().collect::<Vec<_>>() {
             if free.is_empty() {
@@ -594,8 +598,11 @@ impl Hub {
 
     /// Gives copies of what slow nodes do to nodes that are free, since nothing else is left that these may do.
     fn copy_slow(&mut self, now: Timestamp) -> Vec<Output> {
+        if self.works.is_empty() || self.durations.is_empty() {
+            return Vec::new();
+        }
         let mut free = self.free();
-        if free.is_empty() || self.durations.is_empty() {
+        if free.is_empty() {
             return Vec::new();
         }
         let mut sorted = self.durations.clone();

@@ -16,6 +16,9 @@ pub use receive::{Damage, Receiving};
 /// The largest chunk: large enough that its envelope costs nothing, and small beside any limit of a message.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 
+/// The size of the chunks that we send: its envelope still costs nothing, and while it is copied from layer to layer it stays in a core's cache.
+pub const CHUNK_BYTES: usize = 1 << 18;
+
 /// The address of an object: the BLAKE3 of its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);

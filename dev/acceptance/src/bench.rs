@@ -3,7 +3,12 @@
 mod cifar10;
 mod ddp;
 mod engine;
+mod goal;
+mod journal;
+mod measured;
+mod network;
 mod orchestrator;
+mod peers;
 mod step;
 
 use std::path::PathBuf;
@@ -38,6 +43,15 @@ pub enum Bench {
         /// The folder with the four files of MNIST; by default the one where `fltk data fetch mnist` puts them.
         #[arg(long, value_name = "DIR")]
         mnist: Option<PathBuf>,
+        /// The number of times that each program is run, in turn; the median is reported.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Federated averaging over node processes: with fltk, in one process, and with Flower's deployment engine; and what a federator takes beyond training.
+    Network {
         /// The number of times that each program is run, in turn; the median is reported.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         repeats: u32,
@@ -87,6 +101,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
         Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
         Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
         Bench::Engine { mnist, repeats, output } => engine::run(checkout, mnist.clone(), *repeats, *output),
+        Bench::Network { repeats, output } => network::run(checkout, *repeats, *output),
         Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
         Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
     }

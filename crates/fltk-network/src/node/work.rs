@@ -37,8 +37,11 @@ use crate::{
     },
 };
 
-/// The interval at which the flag to stop and the silence of the federator are checked.
-const CHECK: Duration = Duration::from_millis(50);
+/// The interval at which the flag to stop and the silence of the federator are checked: short for a person who stops a node, and a node that waits wakes seldom.
+const CHECK: Duration = Duration::from_millis(200);
+
+/// The time after which a fetch that failed goes on.
+const FETCH_AGAIN: Duration = Duration::from_millis(50);
 
 /// The largest object of an order: models of tens of billions of parameters.
 const OBJECT_BYTES_MAX: u64 = 256 << 30;
@@ -450,7 +453,7 @@ impl Loop<'_> {
             let outcome = fetch(&mut client, &token, &mut receiving).await;
             if outcome.is_err() {
                 // Not at once again and again.
-                tokio::time::sleep(CHECK).await;
+                tokio::time::sleep(FETCH_AGAIN).await;
             }
             let _ = to.send((receiving, outcome)).await;
         });

@@ -200,7 +200,7 @@ mod tests {
     use prost::Message as _;
 
     use super::{
-        super::{Content, Numbers, Part},
+        super::{CHUNK_BYTES, Content, Numbers, Part},
         *,
     };
     use crate::wire::v1::BundleHeader;
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_large_model_is_cut_into_chunks_and_gets_no_more_room_than_it_needs() {
-        let len = (CHUNK_BYTES_MAX / 4) * 3 + 5;
+        let len = (CHUNK_BYTES / 4) * 3 + 5;
         let values: Vec<f32> = (0_u16..1000).map(f32::from).cycle().take(len).collect();
         let content = Content::of_numbers(Arc::new(bundle(&[("model", values.clone())], &[])));
         let mut receiving = Receiving::bundle(content.object(), u64::MAX).expect("it is allowed");

@@ -234,7 +234,7 @@ fn warn_of_few_cores(num_nodes: usize) {
     }
 }
 
-/// What happened to nodes, until the thread that records writes it down.
+/// The events of nodes, until the thread that records writes them down.
 #[derive(Debug, Default)]
 pub struct NodeEvents(Mutex<Vec<RunEvent>>);
 

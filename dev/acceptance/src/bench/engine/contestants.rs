@@ -4,21 +4,21 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::{
-    Work,
-    journal::{self, Rounds},
+use super::Work;
+use crate::{
+    bench::{
+        journal::{self, Rounds},
+        measured::{LIMIT, Measured, measured},
+    },
+    setup::debian,
+    sh,
 };
-use crate::{setup::debian, sh};
-
-/// The time limit of one measurement.
-pub const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The number of clients in a round.
 const COHORT: u32 = 10;
@@ -59,15 +59,6 @@ pub struct Measurement {
     pub rounds_seconds: f64,
     /// The accuracy of the last model.
     pub accuracy: f64,
-}
-
-/// The output of `python/measure.py`.
-#[derive(Deserialize)]
-struct Measured {
-    wall_seconds: f64,
-    cpu_seconds: f64,
-    memory_bytes: f64,
-    output: String,
 }
 
 /// The last line of a peer's output.
@@ -145,13 +136,12 @@ impl Contestants {
 
     /// Runs a command that `python/measure.py` measures.
     pub fn run(&self, who: Contestant, mut command: Command) -> anyhow::Result<Measurement> {
-        let text = sh::output(&mut command, LIMIT)?;
-        let measured: Measured = serde_json::from_str(&text).with_context(|| format!("`{}` printed something else", sh::show(&command)))?;
-        let trained = trained(who, &measured.output).with_context(|| format!("{} printed something else", who.name()))?;
+        let Measured { wall_seconds, cpu_seconds, memory_bytes, output } = measured(&mut command)?;
+        let trained = trained(who, &output).with_context(|| format!("{} printed something else", who.name()))?;
         Ok(Measurement {
-            wall_seconds: measured.wall_seconds,
-            cpu_seconds: measured.cpu_seconds,
-            memory_mb: measured.memory_bytes / 1e6,
+            wall_seconds,
+            cpu_seconds,
+            memory_mb: memory_bytes / 1e6,
             rounds_seconds: trained.rounds_seconds,
             accuracy: trained.accuracy,
         })

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -32,22 +32,33 @@ pub struct Rounds {
 
 /// Returns the times of the only run in `runs`.
 pub fn rounds(runs: &Path) -> anyhow::Result<Rounds> {
+    let entries = entries(runs)?;
+    let (Some(first), Some(last)) = (entries.iter().find(|entry| entry.round == Some(1)), entries.last()) else {
+        bail!("`{}` has a journal without a first round", runs.display());
+    };
+    let taken = SignedDuration::try_from_secs_f64(first.train_seconds + first.test_seconds)?;
+    Ok(Rounds { began: first.time.checked_sub(taken)?, ended: last.time })
+}
+
+/// Returns the ends of the rounds of the only run in `runs`, from the first on, before their tests.
+pub fn ends(runs: &Path) -> anyhow::Result<Vec<Timestamp>> {
+    let entries = entries(runs)?;
+    let trained = entries.iter().filter(|entry| entry.round > Some(0));
+    trained.map(|entry| Ok(entry.time.checked_sub(SignedDuration::try_from_secs_f64(entry.test_seconds)?)?)).collect()
+}
+
+/// Returns the records of rounds.
+fn entries(runs: &Path) -> anyhow::Result<Vec<Entry>> {
     let run = fs::read_dir(runs)?.next().context("a run without a folder")??.path();
     let journal = run.join("journal.jsonl");
-    let mut rounds: Option<Rounds> = None;
+    let mut entries = Vec::new();
     for line in BufReader::new(fs::File::open(&journal)?).lines() {
         let entry: Entry = serde_json::from_str(&line?).with_context(|| format!("`{}`", journal.display()))?;
-        match &mut rounds {
-            _ if entry.event != "round_ended" => {}
-            Some(rounds) => rounds.ended = entry.time,
-            None if entry.round == Some(1) => {
-                let taken = SignedDuration::try_from_secs_f64(entry.train_seconds + entry.test_seconds)?;
-                rounds = Some(Rounds { began: entry.time.checked_sub(taken)?, ended: entry.time });
-            }
-            None => {}
+        if entry.event == "round_ended" {
+            entries.push(entry);
         }
     }
-    rounds.with_context(|| format!("`{}` has no first round", journal.display()))
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -67,6 +78,8 @@ mod tests {
         fs::write(run.join("journal.jsonl"), started.to_owned() + &ended(0) + &ended(1) + &ended(2)).unwrap();
         let found = rounds(runs.path()).unwrap();
         assert_eq!((found.began, found.ended), ("2026-11-29T09:33:00Z".parse().unwrap(), "2026-11-29T09:33:02.5Z".parse().unwrap()));
+        let at = |time: &str| time.parse::<Timestamp>().unwrap();
+        assert_eq!(ends(runs.path()).unwrap(), [at("2026-11-29T09:33:01.25Z"), at("2026-11-29T09:33:02.25Z")]);
         fs::write(run.join("journal.jsonl"), started.to_owned() + &ended(0)).unwrap();
         assert!(rounds(runs.path()).is_err());
     }

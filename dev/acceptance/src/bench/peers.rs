@@ -24,7 +24,7 @@ pub fn ensure(checkout: &Checkout, tests: &Path) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(program);
     }
-    eprintln!("installing Flower and pfl-research for the benchmark (150 MB to download, 600 MB on disk)");
+    eprintln!("installing Flower and pfl-research for benchmarks (150 MB to download, 600 MB on disk)");
     sh::run(Command::new(tests).args(["-m", "venv", "--clear"]).arg(&folder), sh::INSTALL_LIMIT)?;
     let site = |python: &Path| -> anyhow::Result<String> {
         let mut command = Command::new(python);
