@@ -42,6 +42,8 @@ pub fn table() -> Table {
              about 64 times smaller, and SCAFFOLD is nearly FedAvg: on Fashion-MNIST, Dirichlet 0.5, the published figure is within a deviation of \
              FedAvg's, and ours is above both.",
             "MNIST's pixels: there, 0 to 1; here, normalized to mean 0 and deviation 1. Those of Fashion-MNIST are 0 to 1 in both.",
+            "Fashion-MNIST, IID, FedNova: clients take as many steps as each other, so that FedNova is FedAvg but for rounding; ours differ by 0.07. \
+             The published 89.36 ± 0.09 and 89.23 ± 0.45 are both means over seeds of that, and one seed of ours is within the deviation of the second.",
             "Seeds: there, the seed draws the division alone; here, everything.",
         ],
         cells: vec![
