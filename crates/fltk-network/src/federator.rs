@@ -6,7 +6,7 @@
 //!   evaluator thread
 //! ```
 //!
-//! One thread owns the [`Hub`]. What it decides, it carries out at once: messages go to the sessions, events to the driving thread.
+//! One thread owns the [`Hub`](crate::hub::Hub). What it decides, it carries out at once: messages go to the sessions, events to the driving thread.
 
 mod desk;
 mod listen;

@@ -153,6 +153,13 @@ pub const PARTS: &[Part] = &[
         "tests of fltk-fed",
         "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
     ),
+    Part {
+        touched: by(&[], &["proto/"]),
+        ..tests(
+            "tests of fltk-network",
+            "nodes and federators over simulated and real networks: lost, doubled and hostile messages, certificates, generated inputs; the bits of one process",
+        )
+    },
     Part { load: Load::cores(0), ..tests("tests of fltk-http", "which certificates clients trust, over real TLS") },
     tests("tests of fltk-server", "that connections that are silent, or read nothing, keep nobody out"),
     tests(
