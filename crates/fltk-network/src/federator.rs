@@ -191,7 +191,8 @@ impl Federator<'_> {
             spawn(scope, "fed-evaluator", move || evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok()))?;
             let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup().strategy());
             spawn(scope, "fed-hub", move || desk.run(for_hub))?;
-            let server = listener.serve(&runtime, service::Service::new(job, limits, inputs.clone(), folder)).map_err(RunError::Thread)?;
+            let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
+            let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;
             let ticks = inputs.clone();
             drop(inputs);
             let ticking = runtime.spawn(async move {
@@ -208,8 +209,9 @@ impl Federator<'_> {
                 None => drive(federation, &mut network, observer),
             };
             let text = match &outcome {
-                Ok(_) => "the run is complete".to_owned(),
-                Err(error) => error.to_string(),
+                Ok(_) => Some("the run is complete".to_owned()),
+                Err(RunError::Stopped { .. }) => None,
+                Err(error) => Some(error.to_string()),
             };
             // Nodes are told, and then nobody talks to the hub any more.
             let _ = network.inputs.blocking_send(Input::Finish(text));
@@ -249,6 +251,13 @@ struct Network<'a> {
     /// The last update that was passed on, as long as the hub doesn't know that the round has it.
     passed_on: Option<Key>,
     is_virtual: bool,
+}
+
+impl Drop for Network<'_> {
+    /// Ends the hub on every exit, panics included: the sessions' and the clock's ends of its channel would keep it.
+    fn drop(&mut self) {
+        let _ = self.inputs.blocking_send(Input::End);
+    }
 }
 
 impl Network<'_> {

@@ -127,6 +127,9 @@ pub enum Lost {
     /// The node sent something that no node sends.
     #[error("it sent what no node sends")]
     Misbehaved,
+    /// The federator ends, and the run doesn't.
+    #[error("the federator was interrupted")]
+    Interrupted,
 }
 
 /// The reason why a message changes nothing.
@@ -270,6 +273,7 @@ impl Hub {
         let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
         work.standing = Standing::Ready { node: id, ready };
         work.num_breaks = 0;
+        work.is_coming = false;
         let wanted = if work.is_wanted { work.ask(now) } else { None };
         let mut outputs: Vec<Output> = wanted.into_iter().collect();
         if !std::mem::replace(&mut work.is_announced, true) {
@@ -318,10 +322,13 @@ impl Hub {
     /// Notes that a node begins to bring an update, and returns what it said of it.
     ///
     /// # Errors
-    /// If it wasn't asked for it.
+    /// If it wasn't asked for it, or brings it already: each delivery takes the memory of an update.
     pub fn begins(&mut self, id: NodeId, key: Key, attempt: u32) -> Result<ReadyMessage, Refused> {
         let ready = self.expected(id, key, attempt)?.clone();
         if let Some(work) = self.works.get_mut(&key) {
+            if std::mem::replace(&mut work.is_coming, true) {
+                return Err(Refused::Duplicate(key));
+            }
             work.asked = None;
         }
         Ok(ready)
@@ -380,6 +387,7 @@ impl Hub {
             return Vec::new();
         }
         let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
+        work.is_coming = false;
         work.num_breaks += 1;
         if work.num_breaks > BREAKS_MAX {
             return self.damaged(now, id, key, "it broke off too often");

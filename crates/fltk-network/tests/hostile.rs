@@ -160,6 +160,35 @@ fn transfers_are_for_those_who_were_asked() {
 }
 
 #[test]
+fn a_delivery_that_is_cancelled_is_asked_for_again_and_two_at_a_time_are_not_taken() {
+    let _ = beside(&config(), async |hostile, begun| {
+        let mut session = hostile.join("hostile").await;
+        let own = session.order().await.id.expect("an order has one");
+        let update = Some(v1::Object { digest: vec![7; 32], num_bytes: 5000 });
+        session.say(from_node::Message::Ready(v1::Ready { id: Some(own), update, ..v1::Ready::default() })).await;
+        begun.store(true, Ordering::Relaxed);
+        assert_eq!(session.collect(own).await, 0);
+        let delivery = v1::Delivery { session: session.token.clone(), id: Some(own) };
+        let header = [&4000_u32.to_le_bytes()[..], &[0; 1000]].concat();
+        let chunk = Some(v1::Chunk { offset: 0, data: header.into() });
+        let begin = v1::DeliverRequest { delivery: Some(delivery.clone()), chunk };
+        let (first, underway) = hostile.begin_delivery(begin);
+        // Once the federator has the chunk, the next delivery is refused.
+        let second = || vec![v1::DeliverRequest { delivery: Some(delivery.clone()), chunk: None }];
+        let refused = loop {
+            match hostile.deliver(second()).await {
+                Err(status) if status.code() == Code::Aborted => assert_eq!(session.collect(own).await, 0),
+                refused => break refused,
+            }
+        };
+        is_refused("a second one", refused, Code::FailedPrecondition, "is there already");
+        drop(first);
+        underway.abort();
+        assert!(session.collect(own).await <= 1004, "it goes on where it was cancelled");
+    });
+}
+
+#[test]
 fn answers_that_nobody_asked_for_are_released() {
     let outcome = beside(&config(), async |hostile, _| {
         let mut session = hostile.join("hostile").await;

@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
@@ -12,8 +12,11 @@ use std::{
 };
 
 use fltk_core::{catalogue::Choice, experiment::FederatedConfig};
-use fltk_fed::round::{Record, TrainOrder};
-use fltk_network::{federator::NodeReport, node::Introduction};
+use fltk_fed::{
+    drive::RunError,
+    round::{Federation, Record, TrainOrder},
+};
+use fltk_network::{federator::NodeReport, hub::Lost, node::Introduction};
 
 use support::{bits, config, dummy, federate, federation, here, introduction, node};
 
@@ -103,4 +106,50 @@ fn nodes_that_die_cost_nothing_but_time() {
         let _ = std::fs::remove_file(path);
     });
     assert!(num_dead.load(Ordering::Relaxed) > 0);
+}
+
+/// Of a federator that was interrupted, not everything is recorded: its next start may decide otherwise, and give another order to the same client in the same round.
+#[test]
+fn what_was_begun_for_an_earlier_start_of_the_federator_never_counts() {
+    let dummy = dummy(12);
+    let config = config();
+    // The next start begins from another model, as if the rounds before had had other clients.
+    let mut other = dummy.initial();
+    other.floats.iter_mut().for_each(|value| *value = 0.75);
+    let again = || {
+        let setup = federation(&config, &dummy).setup().clone();
+        Federation::new(setup, Arc::new(other.clone())).expect("the state is sound")
+    };
+    let expected = bits(&here(again(), &dummy));
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("socket");
+    let (never, interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
+    let num_joined = AtomicU32::new(0);
+    let reports = Mutex::new(Vec::new());
+    let report = |report| {
+        num_joined.fetch_add(u32::from(matches!(report, NodeReport::Joined { .. })), Ordering::Relaxed);
+        reports.lock().expect("no panic").push(report);
+    };
+    thread::scope(|scope| {
+        let (dummy, path, never, interrupted, num_joined) = (&dummy, &path, &never, &interrupted, &num_joined);
+        let working = scope.spawn(move || {
+            // The first order is begun under the first start, and ends when the node has come back to the second, and has its orders.
+            let until_again = |_: &TrainOrder| {
+                interrupted.store(true, Ordering::Relaxed);
+                while num_joined.load(Ordering::Relaxed) < 2 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                thread::sleep(Duration::from_millis(100));
+            };
+            node(introduction("node"), dummy, path, &until_again, never)
+        });
+        let stopped = federate(federation(&config, dummy), dummy, path, &report, interrupted, &mut Vec::new());
+        assert!(matches!(stopped, Err(RunError::Stopped { .. })), "{stopped:?}");
+        let state = federate(again(), dummy, path, &report, never, &mut Vec::new()).expect("it runs");
+        assert_eq!(bits(&state), expected);
+        assert_eq!(working.join().expect("no panic").expect("the first start told it nothing"), "the run is complete");
+    });
+    let reports = reports.lock().expect("no panic");
+    let interrupted = reports.iter().any(|report| matches!(report, NodeReport::Left { reason: Some(Lost::Interrupted), .. }));
+    assert!(interrupted, "{reports:?}");
 }

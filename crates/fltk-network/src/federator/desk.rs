@@ -65,11 +65,13 @@ pub(super) enum Input {
     /// A delivery broke off after these bytes.
     BrokeOff { node: NodeId, key: Key, attempt: u32, receiving: Box<Receiving> },
     /// A delivered update can't be used.
-    Damaged { node: NodeId, key: Key, problem: String },
+    Damaged { node: NodeId, key: Key, attempt: u32, problem: String },
     /// Time went on.
     Tick,
-    /// The run is over.
-    Finish(String),
+    /// The run is over, and ended in this way; or it was interrupted, and nodes wait for its next start.
+    Finish(Option<String>),
+    /// Nobody needs the hub any more.
+    End,
 }
 
 /// A message of a prepared node.
@@ -143,11 +145,14 @@ impl<'a> Desk<'a> {
     /// Takes inputs until the run is over, or nobody sends any more.
     pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         while let Some(input) = inputs.blocking_recv() {
-            if let Input::Finish(text) = input {
-                self.finish(&text);
-                return;
-            }
-            let outputs = self.take(input);
+            let outputs = match input {
+                Input::Finish(text) => {
+                    self.finish(text.as_deref());
+                    return;
+                }
+                Input::End => return,
+                input => self.take(input),
+            };
             if !self.carry_out(outputs) {
                 return;
             }
@@ -181,7 +186,7 @@ impl<'a> Desk<'a> {
             }
             Input::Left { node, serial, reason } if self.is_current(node, serial) => self.hub.left(now, node, reason),
             Input::Said { node, serial, said } if self.is_current(node, serial) => self.hear(now, node, said),
-            Input::Left { .. } | Input::Said { .. } | Input::Finish(_) => Vec::new(),
+            Input::Left { .. } | Input::Said { .. } | Input::Finish(_) | Input::End => Vec::new(),
             Input::TurnedAway { name, reason } => {
                 (self.report)(NodeReport::TurnedAway { name, reason });
                 Vec::new()
@@ -207,10 +212,17 @@ impl<'a> Desk<'a> {
                 self.delivered(now, node, attempt, *update)
             }
             Input::BrokeOff { node, key, attempt, receiving } => {
-                self.partial.insert(key, *receiving);
+                // Of work that is over, or that another node does by now, nothing is kept.
+                if self.hub.expected(node, key, attempt).is_ok() {
+                    self.partial.insert(key, *receiving);
+                }
                 self.hub.broke_off(now, node, key, attempt)
             }
-            Input::Damaged { node, key, problem } => self.hub.damaged(now, node, key, &problem),
+            Input::Damaged { node, key, attempt, problem } => match self.hub.expected(node, key, attempt) {
+                Ok(_) => self.hub.damaged(now, node, key, &problem),
+                // It is an earlier attempt's, and spoils no later one.
+                Err(_) => vec![Output::Refused { node, reason: Refused::Damaged(key, problem) }],
+            },
             Input::Tick => self.hub.tick(now),
         }
     }
@@ -366,11 +378,15 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn finish(&mut self, text: &str) {
+    /// Tells nodes that the run is over. If it was interrupted they are told nothing: they call again, and wait for its next start.
+    fn finish(&mut self, text: Option<&str>) {
         let nodes: Vec<_> = self.hub.nodes().map(|(node, joined, figures)| (node, joined.clone(), figures)).collect();
         for (node, joined, figures) in nodes {
-            self.send(node, v1::to_node::Message::Finished(v1::Finished { text: text.to_owned() }));
-            (self.report)(NodeReport::Left { node, joined, figures, reason: None });
+            if let Some(text) = text {
+                self.send(node, v1::to_node::Message::Finished(v1::Finished { text: text.to_owned() }));
+            }
+            let reason = text.is_none().then_some(Lost::Interrupted);
+            (self.report)(NodeReport::Left { node, joined, figures, reason });
         }
     }
 }

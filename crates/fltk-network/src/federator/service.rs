@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -10,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -20,7 +24,7 @@ use super::{
 };
 use crate::{
     hub::{Joined, Lost, NodeId},
-    object::{Content, Digest},
+    object::{Content, Damage, Digest, Receiving},
     pki::{Folder, PkiError},
     tls::Peer,
     wire::{
@@ -33,6 +37,9 @@ use crate::{
 
 /// The time that a node has for its first message, and for the next of a transfer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The slowest link that a node may have, in bytes a second: that of a telephone line of the last century, twice.
+const SLOWEST_BYTES_A_SECOND: u64 = 16 << 10;
 
 /// The most pieces of work that a node may have: workers of the largest machines, and some that they have just answered.
 const WORKERS_MAX: u32 = 4096;
@@ -57,13 +64,21 @@ struct Shared {
     /// The folder of the authority, if nodes may enroll.
     folder: Option<Folder>,
     serial: AtomicU64,
+    /// The identity of this start.
+    start: [u8; 16],
     /// The sessions that are prepared, by their token.
     sessions: Mutex<BTreeMap<[u8; 16], NodeId>>,
 }
 
 impl Service {
-    pub(super) fn new(job: Job, limits: Limits, inputs: mpsc::Sender<Input>, folder: Option<Folder>) -> Self {
-        Self { shared: Arc::new(Shared { job, limits, inputs, folder, serial: AtomicU64::new(0), sessions: Mutex::default() }) }
+    /// Creates the service of a federator that begins now.
+    ///
+    /// # Errors
+    /// If there are no random numbers.
+    pub(super) fn new(job: Job, limits: Limits, inputs: mpsc::Sender<Input>, folder: Option<Folder>) -> io::Result<Self> {
+        let start = random()?;
+        let (serial, sessions) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { job, limits, inputs, folder, serial, start, sessions }) })
     }
 }
 
@@ -126,39 +141,18 @@ impl Federation for Service {
         let (reply, expected) = oneshot::channel();
         self.shared.tell(Input::Delivers { node, key, attempt, reply }).await?;
         let expected = expected.await.map_err(|_| Status::unavailable("the run is over"))?;
-        let Delivery { ready, mut receiving, layout, keeps } =
-            expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
-        let mut chunk = first.chunk;
-        loop {
-            if let Some(v1::Chunk { offset, data }) = chunk
-                && let Err(damage) = receiving.push(offset, &data)
-            {
-                let problem = damage.to_string();
-                self.shared.tell(Input::Damaged { node, key, problem: problem.clone() }).await?;
-                return Err(Status::data_loss(problem));
-            }
-            match next(&mut chunks).await {
-                Ok(Some(message)) => chunk = message.chunk,
-                Ok(None) => break,
-                Err(status) => {
-                    self.shared.tell(Input::BrokeOff { node, key, attempt, receiving: Box::new(receiving) }).await?;
-                    return Err(status);
-                }
-            }
-        }
-        if receiving.num_received() < receiving.object().num_bytes {
-            self.shared.tell(Input::BrokeOff { node, key, attempt, receiving: Box::new(receiving) }).await?;
-            return Err(Status::aborted("the delivery ended too soon"));
-        }
-        let num_bytes = receiving.object().num_bytes;
-        let update = receiving.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &layout, &keeps));
-        match update {
+        let Delivery { ready, receiving, layout, keeps } = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        let limit = PATIENCE + Duration::from_secs(receiving.object().num_bytes / SLOWEST_BYTES_A_SECOND);
+        let mut underway = Underway { inputs: self.shared.inputs.clone(), node, key, attempt, receiving: Some(receiving) };
+        let received = tokio::time::timeout(limit, underway.receive(first.chunk, &mut chunks)).await;
+        let bundle = match received.map_err(|_| Status::deadline_exceeded("it takes too long"))?? {
+            Ok(receiving) => receiving,
+            Err(damage) => return self.shared.damaged(node, key, attempt, damage.to_string()).await,
+        };
+        let num_bytes = bundle.object().num_bytes;
+        match bundle.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &layout, &keeps)) {
             Ok(update) => self.shared.tell(Input::Delivered { node, attempt, num_bytes, update: Box::new(update) }).await?,
-            Err(problem) => {
-                let problem = problem.to_string();
-                self.shared.tell(Input::Damaged { node, key, problem: problem.clone() }).await?;
-                return Err(Status::data_loss(problem));
-            }
+            Err(problem) => return self.shared.damaged(node, key, attempt, problem.to_string()).await,
         }
         Ok(Response::new(v1::DeliverResponse {}))
     }
@@ -169,10 +163,67 @@ impl Shared {
         self.inputs.send(input).await.map_err(|_| Status::unavailable("the run is over"))
     }
 
+    /// Tells the hub that what was delivered can't be used, and the node.
+    async fn damaged(&self, node: NodeId, key: Key, attempt: u32, problem: String) -> Result<Response<v1::DeliverResponse>, Status> {
+        self.tell(Input::Damaged { node, key, attempt, problem: problem.clone() }).await?;
+        Err(Status::data_loss(problem))
+    }
+
     fn node_of(&self, session: &[u8]) -> Result<NodeId, Status> {
         let token = <[u8; 16]>::try_from(session).map_err(|_| Status::invalid_argument("a session has 16 bytes"))?;
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.get(&token).copied().ok_or_else(|| Status::permission_denied("there is no such session"))
+    }
+}
+
+/// A delivery while it lasts. Whatever ends it, a call that was cancelled included, the hub learns of it, and what came isn't lost.
+struct Underway {
+    inputs: mpsc::Sender<Input>,
+    node: NodeId,
+    key: Key,
+    attempt: u32,
+    /// What came so far; `None` once the delivery has ended in another way than by breaking off.
+    receiving: Option<Receiving>,
+}
+
+impl Underway {
+    /// Takes chunks until all of them are there, or one of them can't be.
+    ///
+    /// # Errors
+    /// If it broke off.
+    async fn receive(
+        &mut self,
+        mut chunk: Option<v1::Chunk>,
+        chunks: &mut Streaming<v1::DeliverRequest>,
+    ) -> Result<Result<Receiving, Damage>, Status> {
+        loop {
+            let receiving = self.receiving.as_mut().ok_or_else(|| Status::internal("the delivery has ended"))?;
+            if let Some(v1::Chunk { offset, data }) = chunk
+                && let Err(damage) = receiving.push(offset, &data)
+            {
+                self.receiving = None;
+                return Ok(Err(damage));
+            }
+            match next(chunks).await? {
+                Some(message) => chunk = message.chunk,
+                None => break,
+            }
+        }
+        match self.receiving.take_if(|receiving| receiving.num_received() == receiving.object().num_bytes) {
+            Some(receiving) => Ok(Ok(receiving)),
+            None => Err(Status::aborted("the delivery ended too soon")),
+        }
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        let Some(receiving) = self.receiving.take().map(Box::new) else { return };
+        let (inputs, node, key, attempt) = (self.inputs.clone(), self.node, self.key, self.attempt);
+        // A call that is cancelled can't wait. Without a runtime, the run is over.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { inputs.send(Input::BrokeOff { node, key, attempt, receiving }).await });
+        }
     }
 }
 
@@ -247,7 +298,7 @@ impl Session {
             Peer::Here | Peer::Invited { .. } => text(&hello.name),
         };
         let (node, joined) = self.check_hello(&hello, name.clone())?;
-        let token = random()?;
+        let token = random().map_err(|error| TurnedAway::new(Reason::Limit, error.to_string()))?;
         let Job { run, experiment, files, .. } = &self.shared.job;
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let welcome = v1::Welcome {
@@ -258,6 +309,7 @@ impl Session {
             files: files.iter().map(|(path, content)| v1::File { path: path.clone(), object: Some(content.object().into()) }).collect(),
             heartbeat_ms: millis(self.shared.limits.heartbeat),
             silence_ms: millis(self.shared.limits.silence),
+            start: self.shared.start.to_vec(),
         };
         let _guard = Token { shared: Arc::clone(&self.shared), token };
         {
@@ -418,8 +470,8 @@ fn text(text: &str) -> String {
     text[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
-fn random() -> Result<[u8; 16], TurnedAway> {
+fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| TurnedAway::new(Reason::Limit, format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
     Ok(bytes)
 }

@@ -23,6 +23,8 @@ pub(super) struct Work {
     pub(super) is_wanted: bool,
     /// The time at which the node was asked for the update that is ready, until it begins to bring it.
     pub(super) asked: Option<Timestamp>,
+    /// True while it is being brought.
+    pub(super) is_coming: bool,
     /// The number of times that it broke off while it was brought.
     pub(super) num_breaks: u32,
 }
@@ -49,6 +51,7 @@ impl Work {
             is_announced: false,
             is_wanted: false,
             asked: None,
+            is_coming: false,
             num_breaks: 0,
         }
     }

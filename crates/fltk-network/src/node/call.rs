@@ -52,6 +52,8 @@ pub(super) struct Session {
     pub(super) to: mpsc::Sender<v1::FromNode>,
     pub(super) from: Streaming<v1::ToNode>,
     pub(super) token: Vec<u8>,
+    /// The start of the federator: another one decides anew what the one before hadn't recorded.
+    pub(super) start: Vec<u8>,
     /// The time of silence after which the federator counts as lost.
     pub(super) silence: Duration,
     heartbeats: JoinHandle<()>,
@@ -218,7 +220,8 @@ async fn open(
                 }
             });
             let silence = Duration::from_millis(welcome.silence_ms.max(1).into());
-            Ok((Session { client, to, from, token: welcome.session.clone(), silence, heartbeats }, welcome))
+            let (token, start) = (welcome.session.clone(), welcome.start.clone());
+            Ok((Session { client, to, from, token, start, silence, heartbeats }, welcome))
         }
         Some(to_node::Message::Refusal(refusal)) => Err(NodeError::Refused(refusal.text)),
         Some(_) => Err(NodeError::Malformed("its first message isn't `Welcome`".to_owned())),

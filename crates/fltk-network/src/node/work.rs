@@ -1,7 +1,7 @@
 //! The loop of a node that is prepared, and its threads that train.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -71,15 +71,22 @@ pub struct Trainers<'m, 'a> {
 
 /// A piece of work for a thread.
 struct Piece {
-    key: Key,
+    work: Numbered,
     order: Order,
+}
+
+/// The identity of a piece of work, with the number that tells it from others of the same round and client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Numbered {
+    key: Key,
+    number: u64,
 }
 
 /// The result of a piece of work.
 enum Outcome {
     Update { ready: v1::Ready, content: Content },
-    Loss { key: Key, loss: f64 },
-    Failed { key: Key, reason: String },
+    Loss(f64),
+    Failed(String),
 }
 
 impl Call {
@@ -115,6 +122,7 @@ impl Call {
                 tasks: Tasks::default(),
                 objects: Objects::default(),
                 pending: VecDeque::new(),
+                running: BTreeSet::new(),
                 fetching: None,
                 partial: None,
             };
@@ -127,7 +135,11 @@ impl Call {
                         End::Lost(reason) => tracing::warn!("the federator is lost: {reason}; this node calls it again"),
                     }
                     node.abandon();
+                    let start = session.start.clone();
                     session = Self::again(&address, &introduction, identity, tls.as_ref(), &run, stop).await?;
+                    if session.start != start {
+                        node.begin_anew();
+                    }
                     tracing::info!("the federator is there again");
                 }
             })
@@ -141,7 +153,7 @@ fn train(
     trainers: &Trainers<'_, '_>,
     pieces: &Mutex<Receiver<Piece>>,
     is_ready: &Sender<(usize, Result<(), String>)>,
-    to_loop: &mpsc::UnboundedSender<Outcome>,
+    to_loop: &mpsc::UnboundedSender<(Numbered, Outcome)>,
 ) {
     let mut worker = match Worker::new(index, trainers.make) {
         Ok(worker) => worker,
@@ -153,7 +165,8 @@ fn train(
     let _ = is_ready.send((index, Ok(())));
     loop {
         let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Piece { key, order }) = next else { return };
+        let Ok(Piece { work, order }) = next else { return };
+        let key = work.key;
         let event = worker.carry_out(&order);
         let kept = match &order {
             Order::Train(order) => order.kept,
@@ -171,11 +184,11 @@ fn train(
                 ready.update = Some(content.object().into());
                 Outcome::Update { ready, content }
             }
-            Event::LossMeasured { loss, .. } => Outcome::Loss { key, loss },
-            Event::ClientFailed { reason, .. } | Event::LossFailed { reason, .. } => Outcome::Failed { key, reason },
+            Event::LossMeasured { loss, .. } => Outcome::Loss(loss),
+            Event::ClientFailed { reason, .. } | Event::LossFailed { reason, .. } => Outcome::Failed(reason),
             _ => return,
         };
-        if to_loop.send(outcome).is_err() {
+        if to_loop.send((work, outcome)).is_err() {
             return;
         }
     }
@@ -188,18 +201,15 @@ enum End {
 }
 
 /// An order whose objects aren't all there.
-enum Pending {
-    Train(TrainMessage),
-    Measure(MeasureMessage),
+struct Pending {
+    work: Numbered,
+    message: Message,
 }
 
-impl Pending {
-    const fn key(&self) -> Key {
-        match self {
-            Self::Train(message) => message.key,
-            Self::Measure(message) => message.key,
-        }
-    }
+/// The message of an order.
+enum Message {
+    Train(TrainMessage),
+    Measure(MeasureMessage),
 }
 
 /// An object as far as it came, and whether all of it did.
@@ -223,6 +233,8 @@ struct Loop<'a> {
     objects: Objects,
     /// The orders that wait for objects, in the order in which they came.
     pending: VecDeque<Pending>,
+    /// The work that threads have. Another order of the same round and client waits for its end: both would use the same state of the client.
+    running: BTreeSet<Key>,
     /// The object that is on its way.
     fetching: Option<(Kind, mpsc::Receiver<Fetched>)>,
     /// The object of which some bytes are there.
@@ -234,7 +246,7 @@ impl Loop<'_> {
     async fn attend(
         &mut self,
         session: &mut Session,
-        outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
+        outcomes: &mut mpsc::UnboundedReceiver<(Numbered, Outcome)>,
         stop: &dyn Fn() -> bool,
     ) -> Result<End, NodeError> {
         let held = self.tasks.held();
@@ -264,7 +276,7 @@ impl Loop<'_> {
                         Err(status) => return Ok(End::Lost(status.message().to_owned())),
                     }
                 }
-                Some(outcome) = outcomes.recv() => self.done(outcome),
+                Some((work, outcome)) = outcomes.recv() => self.done(work, outcome),
                 fetched = next_fetched(&mut self.fetching) => self.fetched(fetched)?,
                 () = tokio::time::sleep(CHECK) => None,
             };
@@ -280,16 +292,21 @@ impl Loop<'_> {
     /// Ends what belongs to a session that ended. What is done, or being done, stays.
     fn abandon(&mut self) {
         self.fetching = None;
-        self.tasks.forget_losses();
         for pending in std::mem::take(&mut self.pending) {
-            self.tasks.release(pending.key(), u32::MAX);
+            self.tasks.release(pending.work.key, u32::MAX);
             self.forget(&pending);
         }
     }
 
+    /// Ends what belongs to an earlier start of the federator: what comes of it is of no use.
+    fn begin_anew(&mut self) {
+        self.abandon();
+        self.tasks.clear();
+    }
+
     /// Forgets the state that came for an order which nobody needs any more.
     fn forget(&self, pending: &Pending) {
-        if let Pending::Train(message) = pending
+        if let Message::Train(message) = &pending.message
             && let Some((client, round)) = self.kept_of(message)
         {
             drop(self.states.take(client, round));
@@ -301,11 +318,11 @@ impl Loop<'_> {
         let said = match message.message {
             Some(to_node::Message::Train(message)) => {
                 let message = TrainMessage::try_from(message).map_err(malformed)?;
-                self.order(message.key, message.attempt, Pending::Train(message))
+                self.order(message.key, message.attempt, Message::Train(message))
             }
             Some(to_node::Message::Measure(message)) => {
                 let message = MeasureMessage::try_from(message).map_err(malformed)?;
-                self.order(message.key, message.attempt, Pending::Measure(message))
+                self.order(message.key, message.attempt, Message::Measure(message))
             }
             Some(to_node::Message::Collect(v1::Collect { id, offset })) => {
                 let (key, attempt) = Key::read(id.as_ref(), false).map_err(malformed)?;
@@ -326,7 +343,7 @@ impl Loop<'_> {
             Some(to_node::Message::Release(v1::Release { id, is_measurement })) => {
                 let (key, attempt) = Key::read(id.as_ref(), is_measurement).map_err(malformed)?;
                 self.tasks.release(key, attempt);
-                let needed = |pending: &Pending| self.tasks.attempt(pending.key()).is_some();
+                let needed = |pending: &Pending| self.tasks.holds(pending.work.key, pending.work.number);
                 let (pending, released): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.pending).into_iter().partition(needed);
                 self.pending = pending;
                 released.iter().for_each(|pending| self.forget(pending));
@@ -346,10 +363,10 @@ impl Loop<'_> {
         Ok(Heard::Goes(said))
     }
 
-    fn order(&mut self, key: Key, attempt: u32, pending: Pending) -> Option<from_node::Message> {
+    fn order(&mut self, key: Key, attempt: u32, message: Message) -> Option<from_node::Message> {
         match self.tasks.order(key, attempt) {
-            Todo::Begin => {
-                self.pending.push_back(pending);
+            Todo::Begin(number) => {
+                self.pending.push_back(Pending { work: Numbered { key, number }, message });
                 None
             }
             Todo::Say(ready) => Some(from_node::Message::Ready(*ready)),
@@ -358,16 +375,17 @@ impl Loop<'_> {
     }
 
     /// Passes on what a thread has done, if somebody still needs it.
-    fn done(&mut self, outcome: Outcome) -> Option<from_node::Message> {
+    fn done(&mut self, Numbered { key, number }: Numbered, outcome: Outcome) -> Option<from_node::Message> {
+        self.running.remove(&key);
         match outcome {
-            Outcome::Update { ready, content } => self.tasks.done(ready, content).map(from_node::Message::Ready),
-            Outcome::Loss { key, loss } => {
-                let attempt = self.tasks.attempt(key)?;
+            Outcome::Update { ready, content } => self.tasks.done(key, number, ready, content).map(from_node::Message::Ready),
+            Outcome::Loss(loss) => {
+                let attempt = self.tasks.attempt(key, number)?;
                 self.tasks.release(key, attempt);
                 Some(from_node::Message::Measured(v1::Measured { id: Some(key.id(attempt)), loss }))
             }
-            Outcome::Failed { key, reason } => {
-                let attempt = self.tasks.attempt(key)?;
+            Outcome::Failed(reason) => {
+                let attempt = self.tasks.attempt(key, number)?;
                 self.tasks.release(key, attempt);
                 Some(failed(key, attempt, reason, (self.is_of_settings)(key.round, key.client)))
             }
@@ -402,10 +420,11 @@ impl Loop<'_> {
     fn begin_complete(&mut self) {
         let mut waiting = VecDeque::new();
         for pending in std::mem::take(&mut self.pending) {
-            match self.complete(&pending) {
+            match self.complete(&pending).filter(|_| !self.running.contains(&pending.work.key)) {
                 Some(order) => {
+                    self.running.insert(pending.work.key);
                     // The threads live as long as this loop.
-                    let _ = self.to_workers.send(Piece { key: pending.key(), order });
+                    let _ = self.to_workers.send(Piece { work: pending.work, order });
                 }
                 None => waiting.push_back(pending),
             }
@@ -414,8 +433,8 @@ impl Loop<'_> {
     }
 
     fn complete(&self, pending: &Pending) -> Option<Order> {
-        match pending {
-            Pending::Train(message) => {
+        match &pending.message {
+            Message::Train(message) => {
                 let model: Arc<ModelState> = self.objects.model(message.objects.model.digest)?;
                 let arrays: Option<Arc<Arrays>> = match &message.objects.arrays {
                     Some(arrays) => Some(self.objects.arrays(arrays.digest)?),
@@ -426,7 +445,7 @@ impl Loop<'_> {
                 }
                 Some(Order::Train(message.with(model, arrays)))
             }
-            Pending::Measure(message) => Some(Order::Measure(message.with(self.objects.model(message.model.digest)?))),
+            Message::Measure(message) => Some(Order::Measure(message.with(self.objects.model(message.model.digest)?))),
         }
     }
 
@@ -461,9 +480,9 @@ impl Loop<'_> {
     }
 
     fn missing(&self, pending: &Pending) -> Option<(Kind, Object)> {
-        let (model, arrays, kept) = match pending {
-            Pending::Measure(message) => (message.model, None, None),
-            Pending::Train(message) => {
+        let (model, arrays, kept) = match &pending.message {
+            Message::Measure(message) => (message.model, None, None),
+            Message::Train(message) => {
                 let kept = message.objects.kept.zip(self.kept_of(message));
                 (message.objects.model, message.objects.arrays, kept)
             }

@@ -161,6 +161,15 @@ impl Hostile {
         tokio::time::timeout(PATIENCE, sent).await.expect("it is answered").map(drop)
     }
 
+    /// Begins a delivery that goes on as long as what is returned.
+    pub fn begin_delivery(&self, first: v1::DeliverRequest) -> (mpsc::Sender<v1::DeliverRequest>, tokio::task::JoinHandle<()>) {
+        let (to, messages) = mpsc::channel(10);
+        to.try_send(first).expect("there is room");
+        let mut client = self.client.clone();
+        let underway = tokio::spawn(async move { drop(client.deliver(ReceiverStream::new(messages)).await) });
+        (to, underway)
+    }
+
     /// Fetches an object, and returns its bytes.
     pub async fn fetch(&self, session: &[u8], digest: &[u8], offset: u64) -> Result<Vec<u8>, Status> {
         let request = v1::FetchRequest { session: session.to_vec(), digest: digest.to_vec(), offset };
@@ -219,6 +228,21 @@ impl Session {
             match self.next().await {
                 Some(to_node::Message::Train(train)) => return train,
                 Some(to_node::Message::Release(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Waits until the update of this order is asked for, and returns from which byte on.
+    pub async fn collect(&mut self, id: v1::OrderId) -> u64 {
+        loop {
+            match self.next().await {
+                Some(to_node::Message::Collect(collect)) => {
+                    assert_eq!(collect.id, Some(id));
+                    return collect.offset;
+                }
+                // The next client's turn.
+                Some(to_node::Message::Train(_) | to_node::Message::Release(_)) => {}
                 other => panic!("{other:?}"),
             }
         }

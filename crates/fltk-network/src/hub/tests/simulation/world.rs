@@ -101,6 +101,8 @@ enum Happening {
     Done {
         node: usize,
         order: Order,
+        /// The number that the node's tasks gave the order.
+        number: u64,
     },
     /// A node calls.
     Calls {
@@ -214,7 +216,7 @@ impl<'a> World<'a> {
                     self.carry_out(outputs);
                 }
             }
-            Happening::Done { node, order } => self.node_done(node, &order),
+            Happening::Done { node, order, number } => self.node_done(node, &order, number),
             Happening::Calls { node } => self.call(node),
             Happening::Beat { node } => {
                 if let Some(serial) = self.nodes[node].session {
@@ -286,7 +288,6 @@ impl<'a> World<'a> {
         let node = self.sessions[serial].node;
         if self.nodes[node].session == Some(serial) {
             self.nodes[node].session = None;
-            self.nodes[node].tasks.forget_losses();
             let pause = if self.trouble(5) { self.millis(1000, 15_000) } else { self.millis(1, 1000) };
             self.plan(self.now + pause, Happening::Calls { node });
         }

@@ -22,7 +22,7 @@ pub(super) struct SimulatedNode {
     pub(super) session: Option<Serial>,
     pub(super) tasks: Tasks,
     /// The orders that no worker has begun.
-    queue: VecDeque<Order>,
+    queue: VecDeque<(Order, u64)>,
     num_busy: u32,
     /// The factor by which it is slower than others.
     slowness: u32,
@@ -102,8 +102,8 @@ impl World<'_> {
         }
         match message {
             ToNode::Order(order, attempt) => match self.nodes[node].tasks.order(Work::new(order.clone()).key(), attempt) {
-                Todo::Begin => {
-                    self.nodes[node].queue.push_back(order);
+                Todo::Begin(number) => {
+                    self.nodes[node].queue.push_back((order, number));
                     self.begin(node);
                 }
                 Todo::Say(ready) => self.send_to_hub(serial, ToHub::Ready(*ready)),
@@ -124,34 +124,34 @@ impl World<'_> {
     /// Has workers begin that are free.
     fn begin(&mut self, node: usize) {
         while self.nodes[node].num_busy < self.nodes[node].workers
-            && let Some(order) = self.nodes[node].queue.pop_front()
+            && let Some((order, number)) = self.nodes[node].queue.pop_front()
         {
             self.nodes[node].num_busy += 1;
             let duration = self.millis(10, 400) * self.nodes[node].slowness;
-            self.plan(self.now + duration, Happening::Done { node, order });
+            self.plan(self.now + duration, Happening::Done { node, order, number });
         }
     }
 
-    pub(super) fn node_done(&mut self, node: usize, order: &Order) {
+    pub(super) fn node_done(&mut self, node: usize, order: &Order, number: u64) {
         if !self.nodes[node].is_alive || self.nodes[node].is_hung {
             return;
         }
         self.nodes[node].num_busy -= 1;
         self.begin(node);
         let key = Work::new(order.clone()).key();
-        let Some(attempt) = self.nodes[node].tasks.attempt(key) else { return };
+        let Some(attempt) = self.nodes[node].tasks.attempt(key, number) else { return };
         let message = if self.spoils(key, 15) {
             self.nodes[node].tasks.release(key, attempt);
             Some(ToHub::Failed { key, attempt })
         } else {
-            self.carry_out_order(node, key, attempt, order)
+            self.carry_out_order(node, key, (attempt, number), order)
         };
         if let (Some(message), Some(serial)) = (message, self.nodes[node].session) {
             self.send_to_hub(serial, message);
         }
     }
 
-    fn carry_out_order(&mut self, node: usize, key: Key, attempt: u32, order: &Order) -> Option<ToHub> {
+    fn carry_out_order(&mut self, node: usize, key: Key, (attempt, number): (u32, u64), order: &Order) -> Option<ToHub> {
         let tasks = &mut self.nodes[node].tasks;
         match order {
             Order::Measure(order) => {
@@ -163,7 +163,7 @@ impl World<'_> {
                 let mut ready = update::ready(&answer, 0, Object { digest: Digest([0; 32]), num_bytes: 0 });
                 let content = update::content(answer, ClientState::default());
                 ready.update = Some(content.object().into());
-                tasks.done(ready, content).map(ToHub::Ready)
+                tasks.done(key, number, ready, content).map(ToHub::Ready)
             }
         }
     }
