@@ -26,7 +26,7 @@ const NAME_BYTES_MAX: usize = 100;
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A file can't be read or written.
-    #[error("`{path}`: {source}")]
+    #[error("`{path}` can't be read or written")]
     File {
         /// The path.
         path: String,
@@ -41,6 +41,12 @@ pub enum PkiError {
         /// The problem.
         problem: String,
     },
+    /// A folder has no authority.
+    #[error("there is no authority in `{0}`; hint: `fltk pki init` makes one")]
+    NoAuthority(String),
+    /// A folder has an authority already.
+    #[error("there is an authority in `{0}` already; hint: choose another folder")]
+    IsThere(String),
     /// A name can't be one of a node.
     #[error("`{0}` can't be the name of a certificate; hint: 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`")]
     Name(String),

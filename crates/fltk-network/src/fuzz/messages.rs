@@ -226,7 +226,16 @@ fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node:
     let files = vec![v1::File { path: "a/file".to_owned(), object: train.model.clone() }];
     let (run, experiment, session) = ("a run".to_owned(), "name: a run\n".to_owned(), vec![3; 16]);
     vec![
-        to_node::Message::Welcome(v1::Welcome { version: 1, session, run, experiment, files, heartbeat_ms: 2000, silence_ms: 20_000, start: vec![3; 16] }),
+        to_node::Message::Welcome(v1::Welcome {
+            version: 1,
+            session,
+            run,
+            experiment,
+            files,
+            heartbeat_ms: 2000,
+            silence_ms: 20_000,
+            start: vec![3; 16],
+        }),
         to_node::Message::Refusal(v1::Refusal { reason: 3, text: "another data set".to_owned() }),
         to_node::Message::Heartbeat(v1::Heartbeat {}),
         to_node::Message::Train(train),

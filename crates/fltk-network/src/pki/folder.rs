@@ -49,6 +49,9 @@ impl Folder {
     /// # Errors
     /// If it has none.
     pub fn open(path: &Path) -> Result<Self, PkiError> {
+        if !path.join(KEY).exists() {
+            return Err(PkiError::NoAuthority(path.display().to_string()));
+        }
         let folder = Self(path.to_owned());
         folder.authority()?;
         Ok(folder)
@@ -59,6 +62,9 @@ impl Folder {
     /// # Errors
     /// If it can't be made, or there is an authority already.
     pub fn create(path: &Path) -> Result<Self, PkiError> {
+        if path.join(KEY).exists() {
+            return Err(PkiError::IsThere(path.display().to_string()));
+        }
         let folder = Self(path.to_owned());
         for part in ["", ISSUED, REVOKED, INVITATIONS] {
             let path = path.join(part);
@@ -66,6 +72,8 @@ impl Folder {
             made.map_err(|source| PkiError::file(&path, source))?;
         }
         let authority = Authority::create()?;
+        // A process that was killed here left a certificate without its key, which is of no use.
+        let _ = fs::remove_file(path.join(CERTIFICATE));
         write_new(&path.join(CERTIFICATE), &certificate_pem(authority.certificate()))?;
         // The key comes last: with it, the folder is complete.
         write_new(&path.join(KEY), &authority.key_pem())?;
@@ -251,6 +259,11 @@ mod tests {
             Folder::open_or_create(&path).expect("it is there").authority().expect("it can be read").certificate(),
             folder.authority().expect("it can be read").certificate()
         );
+        assert!(matches!(Folder::create(&path), Err(PkiError::IsThere(_))));
+        // Killed before it was complete.
+        fs::remove_file(path.join(KEY)).expect("it is there");
+        let folder = Folder::open_or_create(&path).expect("it is made anew");
+        assert!(matches!(Folder::open(temporary.path()), Err(PkiError::NoAuthority(_))));
         let text = folder.issue(Role::Node, "lab-1").expect("it is issued");
         let credentials = Credentials::parse(&text, "lab-1.pem").expect("it is whole");
         assert_eq!(&credentials.authority, folder.authority().expect("it can be read").certificate());

@@ -1,11 +1,15 @@
 //! `fltk federate`: one federated job over nodes that call.
 
+use std::{net::TcpListener, sync::Arc};
+
+use anyhow::Context as _;
 use fltk::{
     cli::{Cli, FederateArgs},
-    exit::{Exit, failure},
+    exit::{Exit, OrExit as _, failure},
     termination::Termination,
 };
 use fltk_core::experiment::{Experiment, Setting};
+use fltk_records::RunFolder;
 
 use super::run::{print_each, with_context};
 use crate::run::{self, Listen, Security};
@@ -13,21 +17,30 @@ use crate::run::{self, Listen, Security};
 /// Runs the only job of `experiment`, or resumes a run.
 ///
 /// # Errors
-/// If there are several jobs or it isn't federated, data is missing, or the run fails.
+/// If there are several jobs or it isn't federated, the port is taken, data is missing, or the run fails.
 pub fn run(cli: &Cli, args: &FederateArgs, experiment: Option<Experiment>, termination: &Termination) -> anyhow::Result<()> {
+    let resumed = match &args.resume {
+        Some(resumed) => {
+            Some(RunFolder::find(&args.runs, resumed).or_exit(Exit::Records)?.experiment(fltk::catalogues()).or_exit(Exit::Records)?)
+        }
+        None => None,
+    };
+    if let Some(experiment) = experiment.as_ref().or(resumed.as_ref()) {
+        check_one(experiment)?;
+    }
     let security = if args.insecure {
         Security::Insecure
     } else {
         Security::Tls { folder: args.pki.clone(), host: args.host.clone(), num_invited: args.invite }
     };
-    let listen = Some(Listen { address: args.listen, security });
-    with_context(&args.run, listen, termination, |context| {
-        print_each(cli, |done| match (experiment, &args.run.resume) {
-            (Some(experiment), _) => {
-                check_one(&experiment)?;
-                run::start(context, experiment, &args.run.runs, args.run.id.as_deref(), done)
-            }
-            (None, Some(resumed)) => run::resume(context, resumed, &args.run.runs, done),
+    // It comes before anything is recorded: a port that is taken is no failure of the run.
+    let listener = TcpListener::bind(args.listen)
+        .with_context(|| format!("can't listen at {}\nhint: choose another port with `--listen`", args.listen))?;
+    let listen = Some(Listen { listener: Arc::new(listener), security });
+    with_context(&args.run(), listen, termination, |context| {
+        print_each(cli, |done| match (experiment, &args.resume) {
+            (Some(experiment), _) => run::start(context, experiment, &args.runs, args.id.as_deref(), done),
+            (None, Some(resumed)) => run::resume(context, resumed, &args.runs, done),
             (None, None) => Err(failure(Exit::CommandLine, "there is neither a file nor a run to resume")),
         })
     })

@@ -100,6 +100,10 @@ pub fn run(
     let events = NodeEvents::default();
     let mut observer = |record: &Record| {
         record_nodes(&events, recorder)?;
+        // Nodes have reports of their own, which nobody reads.
+        if matches!(record, Record::ClientTrained(_)) {
+            context.termination.stepped();
+        }
         observe(record, job, recorder, states.as_ref()).map_err(BoxError::from)
     };
     let outcome = if config.nodes > 0 || context.listen.is_some() {

@@ -17,17 +17,45 @@ Examples:
   fltk federate --resume runs/quickstart-20260101-120000-1a2b3c4d
   fltk federate examples/quickstart.yaml --listen 127.0.0.1:7400 --insecure")]
 pub struct FederateArgs {
-    #[command(flatten)]
-    pub run: RunArgs,
+    /// The experiment file (YAML or JSON): one federated task with one seed.
+    #[arg(required_unless_present = "resume", conflicts_with = "resume", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Replace a value in the file, as in `--set tasks.0.train.batch_size=64`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE", conflicts_with = "resume")]
+    pub overrides: Vec<String>,
+    /// Use this seed instead of the one in the file.
+    #[arg(long, conflicts_with = "resume")]
+    pub seed: Option<u64>,
+    /// A name for the run: if it is started again with the same name and the same file, it resumes where it stopped.
+    #[arg(long, value_name = "NAME", conflicts_with = "resume", group = "begun_before")]
+    pub id: Option<String>,
+    /// Resume an interrupted run from its last checkpoint.
+    #[arg(long, value_name = "RUN", group = "begun_before")]
+    pub resume: Option<PathBuf>,
+    /// With `--resume` or `--id`: also retry a run that has failed permanently, for example by diverging, from its last checkpoint.
+    #[arg(long, requires = "begun_before")]
+    pub retry_failed: bool,
+    /// Load a TorchScript module even if it is in a folder of records, which may have been copied from another machine. A module is a program.
+    #[arg(long)]
+    pub trust_module: bool,
+    /// The folder in which the run's folder is created.
+    #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
+    pub runs: PathBuf,
+    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
+    pub data: Option<PathBuf>,
+    /// The number of threads that evaluate (default: one per core). It affects the time taken, not the results.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
     /// The address and port at which nodes call.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7400")]
     pub listen: SocketAddr,
     /// The host that nodes call, for the lines that are printed (default: this machine's name).
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
-    /// The number of nodes to invite. `fltk pki invite` invites more while the run goes on.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub invite: u32,
+    /// The number of nodes to invite (default: 1, or none if the run was begun before: its nodes come back). `fltk pki invite` invites more while the run goes on.
+    #[arg(long, value_name = "N")]
+    pub invite: Option<u32>,
     /// The folder of the authority (`fltk pki init`), instead of one that is made for this run.
     #[arg(long, value_name = "DIR")]
     pub pki: Option<PathBuf>,
@@ -36,6 +64,26 @@ pub struct FederateArgs {
     pub insecure: bool,
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+impl FederateArgs {
+    /// Returns the arguments of `fltk run` that have the same meaning.
+    #[must_use]
+    pub fn run(&self) -> RunArgs {
+        RunArgs {
+            files: self.files.clone(),
+            overrides: self.overrides.clone(),
+            seed: self.seed,
+            id: self.id.clone(),
+            resume: self.resume.clone(),
+            retry_failed: self.retry_failed,
+            fail_fast: false,
+            trust_module: self.trust_module,
+            runs: self.runs.clone(),
+            data: self.data.clone(),
+            workers: self.workers,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -83,7 +131,7 @@ pub enum PkiCommand {
         /// The folder.
         folder: PathBuf,
     },
-    /// Issue a certificate to a node, or to the federator, as one file of credentials with its key.
+    /// Issue a certificate to a node, as one file of credentials with its key.
     Issue {
         /// The folder of the authority.
         folder: PathBuf,

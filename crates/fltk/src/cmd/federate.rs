@@ -23,16 +23,16 @@ pub fn run(cli: &Cli, args: &FederateArgs, engine: Engine) -> anyhow::Result<()>
         return Err(failure(Exit::CommandLine, message));
     }
     let termination = Termination::default();
-    let experiment = match &args.run.resume {
+    let experiment = match &args.resume {
         Some(resumed) => {
-            RunFolder::find(&args.run.runs, resumed).or_exit(Exit::Records)?;
+            RunFolder::find(&args.runs, resumed).or_exit(Exit::Records)?;
             None
         }
         None => {
-            if args.run.files.iter().any(|file| inputs::is_pipe(file)) {
+            if args.files.iter().any(|file| inputs::is_pipe(file)) {
                 engine.go_on()?;
             }
-            let experiment = inputs::check_experiment(&args.run.files, &args.run.overrides, args.run.seed)?;
+            let experiment = inputs::check_experiment(&args.files, &args.overrides, args.seed)?;
             if experiment.has_stream() {
                 return Err(failure(
                     Exit::Experiment,

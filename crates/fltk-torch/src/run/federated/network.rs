@@ -6,7 +6,10 @@ use std::{
     num::NonZeroUsize,
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Context as _;
@@ -38,8 +41,8 @@ const SOCKET: &str = "federator";
 /// The place at which nodes of other processes and machines call.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// The address and port.
-    pub address: SocketAddr,
+    /// The socket, which listens already.
+    pub listener: Arc<TcpListener>,
     /// The nodes that may call.
     pub security: Security,
 }
@@ -55,8 +58,8 @@ pub enum Security {
         folder: Option<PathBuf>,
         /// The host that nodes call, if it isn't this machine's name.
         host: Option<String>,
-        /// The number of invitations to make.
-        num_invited: u32,
+        /// The number of invitations to make; `None` for one if the authority is new, and none otherwise.
+        num_invited: Option<u32>,
     },
 }
 
@@ -106,16 +109,17 @@ impl Network<'_> {
         evaluator: Box<dyn Evaluator + '_>,
         observer: &mut Observer<'_>,
     ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
-        let listener = TcpListener::bind(listen.address)
-            .with_context(|| format!("can't listen at {}\nhint: choose another port with `--listen`", listen.address))?;
+        let listener = listen.listener.try_clone().context("can't listen")?;
         // With port 0, the system has chosen one.
-        let port = listener.local_addr().context("can't listen")?.port();
+        let (address, port) = listener.local_addr().map(|address| (address.ip(), address.port())).context("can't listen")?;
+        let mut own_folder = None;
         let (listener, folder) = match &listen.security {
             Security::Insecure => {
-                tracing::info!("nodes on this machine join with\n  fltk node --join http://{}:{port}", listen.address.ip());
+                tracing::info!("nodes on this machine join with\n  fltk node --join http://{}", SocketAddr::new(address, port));
                 (Listener::Plain(listener), None)
             }
             Security::Tls { folder, host, num_invited } => {
+                let folder_is_own = folder.is_none();
                 let path = match folder {
                     Some(path) => path.clone(),
                     None => {
@@ -124,16 +128,23 @@ impl Network<'_> {
                         all.join(format!("{}-{}", self.described.group, self.described.job_index))
                     }
                 };
+                let is_new = !path.exists();
                 let folder = Folder::open_or_create(&path)?;
                 let host = host.clone().or_else(fltk::host::name).unwrap_or_else(|| "localhost".to_owned());
                 let mut lines = String::new();
-                for _ in 0..*num_invited {
+                // Those who were invited before come back by themselves.
+                for _ in 0..num_invited.unwrap_or(u32::from(is_new)) {
                     lines += &format!("\n  fltk node --join https://{host}:{port} --invitation {}", folder.invite()?);
                 }
-                tracing::info!(
-                    "nodes join with{lines}\nhint: each line admits one node; `fltk pki invite {}` makes another invitation",
-                    path.display()
-                );
+                let told = if lines.is_empty() {
+                    format!("nodes with a certificate join at https://{host}:{port}")
+                } else {
+                    format!("nodes join with{lines}\nhint: each line admits one node")
+                };
+                tracing::info!("{told}; `fltk pki invite {}` makes another invitation", path.display());
+                if folder_is_own {
+                    own_folder = Some(path);
+                }
                 (Listener::Tls(listener, tls::federator(&folder.federator()?, folder.clone())?), Some(folder))
             }
         };
@@ -150,7 +161,13 @@ impl Network<'_> {
             report: &report,
             is_of_settings: &|round, client| self.failures.add(round, client),
         };
-        Ok(federator.run(federation, evaluator, &self.context.stop, observer))
+        let outcome = federator.run(federation, evaluator, &self.context.stop, observer);
+        if let (Ok(_), Some(path)) = (&outcome, own_folder)
+            && let Err(error) = std::fs::remove_dir_all(&path)
+        {
+            tracing::warn!("the run's authority, `{}`, can't be removed: {error}", path.display());
+        }
+        Ok(outcome)
     }
 
     fn over_own(
@@ -174,7 +191,10 @@ impl Network<'_> {
                 nodes.joined();
             }
             self.events.note(&report);
-            tell(&report, &host().cpu);
+            // Once the process is asked to stop, it ends its nodes itself.
+            if !context.stop.load(Ordering::Relaxed) {
+                tell(&report, &host().cpu);
+            }
         };
         let limits =
             Limits { workers: num_nodes.saturating_mul(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)), ..Limits::default() };
@@ -216,7 +236,7 @@ impl Network<'_> {
         task.change_files(&carried)?;
         let experiment = Experiment { name: task.name.clone(), seeds: vec![job.seed], tasks: vec![task], stream: None };
         Ok(federator::Job {
-            run: job.title(),
+            run: format!("{} ({}-{})", job.title(), self.described.group, self.described.job_index),
             experiment: fltk_experiment::to_yaml(&experiment),
             files: files.into_inner(),
             settings: self.settings,
@@ -288,6 +308,8 @@ fn tell(report: &NodeReport, processor: &str) {
         }
         NodeReport::Left { joined, reason: Some(reason), .. } => match reason {
             Lost::Replaced => tracing::info!(node = joined.name, "node `{}` is there again", joined.name),
+            // The error of the run says it.
+            Lost::Interrupted => {}
             reason => tracing::warn!(node = joined.name, "node `{}` is lost: {reason}; its work is done by others", joined.name),
         },
         NodeReport::Left { .. } => {}
