@@ -2,5 +2,6 @@
 
 pub mod in_process;
 pub mod inbox;
+pub mod scope;
 pub mod simulated;
 pub mod worker;

@@ -12,12 +12,13 @@ mod desk;
 mod listen;
 mod objects;
 mod service;
+mod underway;
 
 use std::{
     num::NonZeroUsize,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::AtomicBool,
         mpsc::{SyncSender, channel, sync_channel},
     },
     thread,
@@ -34,6 +35,7 @@ use fltk_fed::{
     round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, SettingsDigest, Timestamp, TrainOrder},
     transport::{
         inbox::Inbox,
+        scope::{RaiseOnDrop, spawn},
         simulated::Simulated,
         worker::{Order, evaluate},
     },
@@ -188,9 +190,11 @@ impl Federator<'_> {
                 is_virtual,
             };
             let (over, to_driver) = (&over, events.clone());
-            spawn(scope, "fed-evaluator", move || evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok()))?;
+            spawn(scope, "fed-evaluator".to_owned(), move || {
+                evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok())
+            })?;
             let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup().strategy());
-            spawn(scope, "fed-hub", move || desk.run(for_hub))?;
+            spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
             let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
             let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;
             let ticks = inputs.clone();
@@ -222,19 +226,6 @@ impl Federator<'_> {
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
-    }
-}
-
-fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, name: &str, body: impl FnOnce() + Send + 'scope) -> Result<(), RunError> {
-    thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, body).map(drop).map_err(RunError::Thread)
-}
-
-/// Raises its flag when it is dropped.
-struct RaiseOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for RaiseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -15,11 +15,12 @@
 //! **Caveats.** A node that is lost takes its updates with it: work that was done is done once more elsewhere, unless the node comes back before that ends.
 
 mod node;
+mod output;
+mod placement;
 mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     time::Duration,
 };
 
@@ -36,6 +37,7 @@ use self::{
 use crate::wire::{order::Key, update::ReadyMessage};
 
 pub use node::{Figures, Joined};
+pub use output::{Lost, NodeId, Output, Refused};
 
 /// The most attempts at one piece of work. One more than a single bad node can spoil, and few enough that a failure that comes again ends the round soon.
 const ATTEMPTS_MAX: u32 = 3;
@@ -45,126 +47,6 @@ const BEGINS_MAX: Duration = Duration::from_secs(60);
 
 /// The most times that the bringing of an update may break off at a node that stays. Most of it is there each time, unless the node is a bad one.
 const BREAKS_MAX: u32 = 20;
-
-/// The time, in medians, after which a free node gets a copy of the work of a slow one, and the least time before it.
-const SLOW_FACTOR: u32 = 3;
-const SLOW_MIN: Duration = Duration::from_secs(2);
-
-/// The identity of a node: random, and the same as long as it lives.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeId(pub [u8; 16]);
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// An action to carry out, in the order given.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Give this work to the node, as this attempt.
-    Give {
-        /// The node.
-        node: NodeId,
-        /// The order.
-        order: Order,
-        /// The attempt.
-        attempt: u32,
-    },
-    /// Ask the node for the update of this attempt.
-    Collect {
-        /// The node.
-        node: NodeId,
-        /// The message that said that it is ready.
-        ready: Box<ReadyMessage>,
-    },
-    /// Tell the node that nobody needs its answer.
-    Release {
-        /// The node.
-        node: NodeId,
-        /// The work.
-        key: Key,
-        /// The attempt.
-        attempt: u32,
-    },
-    /// Pass this event to the round.
-    Event(Event),
-    /// End the session of a node.
-    Close {
-        /// The node.
-        node: NodeId,
-        /// Its introduction.
-        joined: Joined,
-        /// The figures of its work since it joined.
-        figures: Figures,
-        /// The reason.
-        reason: Lost,
-    },
-    /// Nobody works on this any more: what was kept for it can go.
-    Over(Key),
-    /// Count a message that was refused, and say why.
-    Refused {
-        /// The node that sent it.
-        node: NodeId,
-        /// The reason.
-        reason: Refused,
-    },
-}
-
-/// The reason why a node is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
-    /// The connection ended.
-    #[error("its connection ended")]
-    Disconnected,
-    /// Nothing was heard of it for too long.
-    #[error("nothing was heard of it for {} s", .0.as_secs_f64())]
-    Silent(Duration),
-    /// The node has another connection now.
-    #[error("it came back on another connection")]
-    Replaced,
-    /// The node sent something that no node sends.
-    #[error("it sent what no node sends")]
-    Misbehaved,
-    /// The federator ends, and the run doesn't.
-    #[error("the federator was interrupted")]
-    Interrupted,
-}
-
-/// The reason why a message changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Refused {
-    /// Nobody waits for it: it is late, for another round, or was never ordered.
-    #[error("nobody waits for the answer of {0}")]
-    Unwanted(Key),
-    /// The same answer was there before.
-    #[error("the answer of {0} is there already")]
-    Duplicate(Key),
-    /// The work was given to another node.
-    #[error("{0} was never ordered from this node")]
-    NotGiven(Key),
-    /// The update can't be used.
-    #[error("the update of {0} can't be used: {1}")]
-    Damaged(Key, String),
-    /// The message can't be understood.
-    #[error("a message can't be understood: {0}")]
-    Malformed(String),
-}
-
-impl Refused {
-    /// Returns the reason in one word, for a metric.
-    #[must_use]
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Unwanted(_) => "unwanted",
-            Self::Duplicate(_) => "duplicate",
-            Self::NotGiven(_) => "not_given",
-            Self::Damaged(..) => "damaged",
-            Self::Malformed(_) => "malformed",
-        }
-    }
-}
 
 /// The nodes, and the work that is open.
 #[derive(Clone, Debug)]
@@ -484,20 +366,6 @@ impl Hub {
         }
     }
 
-    /// Notes how long a node took.
-    fn took(&mut self, now: Timestamp, id: NodeId, began: Timestamp) {
-        /// So many that one slow piece of work isn't the median.
-        const DURATIONS_MAX: usize = 64;
-        let duration = now.0.saturating_sub(began.0);
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.figures.busy += duration;
-        }
-        if self.durations.len() == DURATIONS_MAX {
-            self.durations.remove(0);
-        }
-        self.durations.push(duration);
-    }
-
     /// Has work done elsewhere that a node couldn't do, unless that has failed often enough.
     fn spoiled(&mut self, id: NodeId, key: Key, reason: String, is_of_settings: bool) -> Vec<Output> {
         let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
@@ -544,86 +412,6 @@ impl Hub {
             }
         }
         vec![Output::Close { node: id, joined, figures, reason }]
-    }
-
-    /// Gives waiting work to free nodes, that of the first clients first.
-    fn assign(&mut self, now: Timestamp) -> Vec<Output> {
-        let mut outputs = Vec::new();
-        // Most events of a round find nothing to give, and looking for free nodes goes through all of them.
-        if self.waiting.is_empty() {
-            return outputs;
-        }
-        let mut free = self.free();
-        for key in self.waiting.iter().copied().collect::<Vec<_>>() {
-            if free.is_empty() {
-                break;
-            }
-            // Whoever is free may have spoiled this: others may do what comes after it.
-            let Some(node) = self.freest(key, &free) else { continue };
-            outputs.extend(self.give(now, key, node, &mut free));
-        }
-        outputs
-    }
-
-    fn give(&mut self, now: Timestamp, key: Key, node: NodeId, free: &mut BTreeMap<NodeId, u32>) -> Option<Output> {
-        self.waiting.remove(&key);
-        match free.get_mut(&node) {
-            Some(left) if *left > 1 => *left -= 1,
-            _ => drop(free.remove(&node)),
-        }
-        let work = self.works.get_mut(&key)?;
-        work.num_attempts += 1;
-        let attempt = work.num_attempts;
-        work.runners.insert(node, (attempt, now));
-        Some(Output::Give { node, order: work.order.clone(), attempt })
-    }
-
-    /// Returns the nodes that are free, with the number of their workers that are.
-    fn free(&self) -> BTreeMap<NodeId, u32> {
-        let mut free: BTreeMap<NodeId, u32> = self.nodes.iter().map(|(id, node)| (*id, node.joined.workers)).collect();
-        for id in self.works.values().flat_map(|work| work.runners.keys()) {
-            if let Some(left) = free.get_mut(id) {
-                *left = left.saturating_sub(1);
-            }
-        }
-        free.retain(|_, left| *left > 0);
-        free
-    }
-
-    /// Returns, of those that are free, the node with the largest free share of its workers that may do this work; `None` if there is none. Nodes that have spoiled it
-    /// come only if there is no other node at all.
-    fn freest(&self, key: Key, free: &BTreeMap<NodeId, u32>) -> Option<NodeId> {
-        let work = self.works.get(&key)?;
-        let all_avoided = self.nodes.keys().all(|id| work.avoid.contains(id));
-        let candidates = free.iter().filter(|(id, _)| (all_avoided || !work.avoid.contains(id)) && !work.runners.contains_key(id));
-        let share = |(id, left): (&NodeId, &u32)| {
-            let workers = self.nodes.get(id)?.joined.workers;
-            // As a share of its workers, in thousandths.
-            Some((u64::from(*left) * 1000 / u64::from(workers.max(1)), std::cmp::Reverse(*id)))
-        };
-        candidates.filter_map(share).max().map(|(_, id)| id.0)
-    }
-
-    /// Gives copies of what slow nodes do to nodes that are free, since nothing else is left that these may do.
-    fn copy_slow(&mut self, now: Timestamp) -> Vec<Output> {
-        if self.works.is_empty() || self.durations.is_empty() {
-            return Vec::new();
-        }
-        let mut free = self.free();
-        if free.is_empty() {
-            return Vec::new();
-        }
-        let mut sorted = self.durations.clone();
-        sorted.sort_unstable();
-        let limit = (sorted[sorted.len() / 2] * SLOW_FACTOR).max(SLOW_MIN);
-        let is_slow = |work: &Work| {
-            let began = work.runners.values().map(|(_, began)| *began).max();
-            let alone = work.runners.len() == 1 && matches!(work.standing, Standing::Open);
-            alone && began.is_some_and(|began| now.0.saturating_sub(began.0) > limit)
-        };
-        let slow: Vec<Key> = self.works.iter().filter(|(_, work)| is_slow(work)).map(|(key, _)| *key).collect();
-        let mut copy = |key| self.freest(key, &free).and_then(|node| self.give(now, key, node, &mut free));
-        slow.into_iter().filter_map(&mut copy).collect()
     }
 }
 

@@ -14,6 +14,7 @@ mod connect;
 mod enroll;
 mod objects;
 pub(crate) mod tasks;
+mod trainers;
 mod work;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -22,7 +23,8 @@ use crate::pki::{Credentials, Invitation};
 
 pub use call::Call;
 pub use carried::Carried;
-pub use work::{Prepared, Trainers};
+pub use trainers::Trainers;
+pub use work::Prepared;
 
 /// An address at which a federator is called.
 #[derive(Clone, Debug, PartialEq, Eq)]

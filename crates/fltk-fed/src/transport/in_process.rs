@@ -22,10 +22,10 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::AtomicBool,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread::{self, Scope},
+    thread,
 };
 
 use fltk_core::{ids::Round, model_state::ModelState};
@@ -40,6 +40,7 @@ use crate::{
     round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, Timestamp, TrainOrder},
     transport::{
         inbox::{Inbox, receive},
+        scope::{RaiseOnDrop, spawn},
         simulated::Simulated,
         worker::{Order, evaluate},
     },
@@ -97,19 +98,6 @@ pub fn run(
 fn answers_max(model: Option<&ModelState>, cohort: usize, workers: usize) -> usize {
     let of_small = model.map_or(0, |model| SMALL_ANSWERS_BYTES / size_of_val(model.floats.as_slice()).max(1));
     of_small.min(cohort).max(workers + 1)
-}
-
-fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, name: String, body: impl FnOnce() + Send + 'scope) -> Result<(), RunError> {
-    thread::Builder::new().name(name).spawn_scoped(scope, body).map(drop).map_err(RunError::Thread)
-}
-
-/// Raises its flag when it is dropped.
-struct RaiseOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for RaiseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Waits until every worker has its trainer. Work begins only then, so that the success of a run doesn't depend on which worker is faster.

@@ -11,20 +11,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     Job, Limits,
     desk::{Delivery, Input, MESSAGES_MAX, Said},
+    underway::{Underway, next},
 };
 use crate::{
     hub::{Joined, Lost, NodeId},
-    object::{Content, Damage, Digest, Receiving},
+    object::{Content, Digest},
     pki::{Folder, PkiError},
     tls::Peer,
     wire::{
@@ -36,7 +34,7 @@ use crate::{
 };
 
 /// The time that a node has for its first message, and for the next of a transfer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The slowest link that a node may have, in bytes a second: that of a telephone line of the last century, twice.
 const SLOWEST_BYTES_A_SECOND: u64 = 16 << 10;
@@ -176,57 +174,6 @@ impl Shared {
     }
 }
 
-/// A delivery while it lasts. Whatever ends it, a call that was cancelled included, the hub learns of it, and what came isn't lost.
-struct Underway {
-    inputs: mpsc::Sender<Input>,
-    node: NodeId,
-    key: Key,
-    attempt: u32,
-    /// What came so far; `None` once the delivery has ended in another way than by breaking off.
-    receiving: Option<Receiving>,
-}
-
-impl Underway {
-    /// Takes chunks until all of them are there, or one of them can't be.
-    ///
-    /// # Errors
-    /// If it broke off.
-    async fn receive(
-        &mut self,
-        mut chunk: Option<v1::Chunk>,
-        chunks: &mut Streaming<v1::DeliverRequest>,
-    ) -> Result<Result<Receiving, Damage>, Status> {
-        loop {
-            let receiving = self.receiving.as_mut().ok_or_else(|| Status::internal("the delivery has ended"))?;
-            if let Some(v1::Chunk { offset, data }) = chunk
-                && let Err(damage) = receiving.push(offset, &data)
-            {
-                self.receiving = None;
-                return Ok(Err(damage));
-            }
-            match next(chunks).await? {
-                Some(message) => chunk = message.chunk,
-                None => break,
-            }
-        }
-        match self.receiving.take_if(|receiving| receiving.num_received() == receiving.object().num_bytes) {
-            Some(receiving) => Ok(Ok(receiving)),
-            None => Err(Status::aborted("the delivery ended too soon")),
-        }
-    }
-}
-
-impl Drop for Underway {
-    fn drop(&mut self) {
-        let Some(receiving) = self.receiving.take().map(Box::new) else { return };
-        let (inputs, node, key, attempt) = (self.inputs.clone(), self.node, self.key, self.attempt);
-        // A call that is cancelled can't wait. Without a runtime, the run is over.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { inputs.send(Input::BrokeOff { node, key, attempt, receiving }).await });
-        }
-    }
-}
-
 /// Returns the peer of a request.
 fn peer<T>(request: &Request<T>) -> Option<Peer> {
     request.extensions().get::<Peer>().cloned()
@@ -238,12 +185,6 @@ fn member<T>(request: &Request<T>) -> Result<Peer, Status> {
         Some(Peer::Invited { .. }) | None => Err(Status::permission_denied("an invitation brings a certificate, and nothing else")),
         Some(peer) => Ok(peer),
     }
-}
-
-/// Waits for the next message of a transfer.
-async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
-    let waited = tokio::time::timeout(PATIENCE, messages.message()).await;
-    waited.map_err(|_| Status::deadline_exceeded("nothing came for too long"))?
 }
 
 /// Sends the bytes of an object from `offset` on, for as long as somebody takes them.

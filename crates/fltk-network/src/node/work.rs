@@ -1,10 +1,10 @@
-//! The loop of a node that is prepared, and its threads that train.
+//! The loop of a node that is prepared: messages in, messages and orders for the threads out.
 
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, Sender, channel},
+        Arc, Mutex,
+        mpsc::{Sender, channel},
     },
     thread,
     time::Duration,
@@ -15,11 +15,7 @@ use fltk_core::{
     ids::{ClientId, Round},
     model_state::{ModelState, TensorSpec},
 };
-use fltk_fed::{
-    client::MakeTrainer,
-    round::{Event, SettingsDigest},
-    transport::worker::{Order, Worker},
-};
+use fltk_fed::{round::SettingsDigest, transport::worker::Order};
 use tokio::sync::mpsc;
 
 use super::{
@@ -27,12 +23,12 @@ use super::{
     call::{Session, deliver, fetch},
     objects::Objects,
     tasks::{Tasks, Todo},
+    trainers::{Numbered, Outcome, Piece, Trainers, train},
 };
 use crate::{
-    object::{Bundle, Content, Damage, Object, Receiving},
+    object::{Bundle, Damage, Object, Receiving},
     wire::{
         order::{self, Key, Malformed, MeasureMessage, TrainMessage},
-        update,
         v1::{self, from_node, to_node},
     },
 };
@@ -57,36 +53,6 @@ pub struct Prepared {
     pub layout: Arc<Vec<TensorSpec>>,
     /// The number of clients that it trains at a time.
     pub workers: u32,
-}
-
-/// The threads that train at a node.
-pub struct Trainers<'m, 'a> {
-    /// The maker of their trainers.
-    pub make: &'m MakeTrainer<'a>,
-    /// The place from which trainers take what their clients keep.
-    pub states: &'m Carried,
-    /// True for a client that failed for reasons of the settings.
-    pub is_of_settings: &'m (dyn Fn(Round, ClientId) -> bool + Sync),
-}
-
-/// A piece of work for a thread.
-struct Piece {
-    work: Numbered,
-    order: Order,
-}
-
-/// The identity of a piece of work, with the number that tells it from others of the same round and client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Numbered {
-    key: Key,
-    number: u64,
-}
-
-/// The result of a piece of work.
-enum Outcome {
-    Update { ready: v1::Ready, content: Content },
-    Loss(f64),
-    Failed(String),
 }
 
 impl Call {
@@ -144,53 +110,6 @@ impl Call {
                 }
             })
         })
-    }
-}
-
-/// Trains until there is nothing more to do.
-fn train(
-    index: usize,
-    trainers: &Trainers<'_, '_>,
-    pieces: &Mutex<Receiver<Piece>>,
-    is_ready: &Sender<(usize, Result<(), String>)>,
-    to_loop: &mpsc::UnboundedSender<(Numbered, Outcome)>,
-) {
-    let mut worker = match Worker::new(index, trainers.make) {
-        Ok(worker) => worker,
-        Err(reason) => {
-            let _ = is_ready.send((index, Err(reason)));
-            return;
-        }
-    };
-    let _ = is_ready.send((index, Ok(())));
-    loop {
-        let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Piece { work, order }) = next else { return };
-        let key = work.key;
-        let event = worker.carry_out(&order);
-        let kept = match &order {
-            Order::Train(order) => order.kept,
-            Order::Measure(_) => None,
-        };
-        drop(order);
-        if let Some(round) = kept {
-            drop(trainers.states.take(key.client, round));
-        }
-        let outcome = match event {
-            Event::ClientTrained(update) => {
-                let state = trainers.states.take(key.client, key.round);
-                let mut ready = update::ready(&update, 0, Object { digest: crate::object::Digest([0; 32]), num_bytes: 0 });
-                let content = update::content(update, state);
-                ready.update = Some(content.object().into());
-                Outcome::Update { ready, content }
-            }
-            Event::LossMeasured { loss, .. } => Outcome::Loss(loss),
-            Event::ClientFailed { reason, .. } | Event::LossFailed { reason, .. } => Outcome::Failed(reason),
-            _ => return,
-        };
-        if to_loop.send((work, outcome)).is_err() {
-            return;
-        }
     }
 }
 

@@ -68,27 +68,5 @@ pub(super) fn read_text(path: &Path) -> Result<String, PkiError> {
 }
 
 pub(super) fn certificate_pem(certificate: &CertificateDer<'_>) -> String {
-    use std::fmt::Write as _;
-    const LINE: usize = 64;
-    let text = base64(certificate);
-    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
-    for line in text.as_bytes().chunks(LINE) {
-        // Writing to a string can't fail, and base64 is ASCII.
-        let _ = writeln!(pem, "{}", String::from_utf8_lossy(line));
-    }
-    pem + "-----END CERTIFICATE-----\n"
-}
-
-/// Returns the standard base64 of `bytes`, with padding.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = (word >> (18 - 6 * place) & 63) as usize;
-            text.push(if place <= chunk.len() { char::from(DIGITS[digit]) } else { '=' });
-        }
-    }
-    text
+    pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate.to_vec()), pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
 }

@@ -5,6 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
+use data_encoding::BASE32_NOPAD;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -13,9 +14,6 @@ use super::PkiError;
 /// The number of random bytes, and of those of the authority's digest: nobody finds either by trying.
 const SECRET_BYTES: usize = 16;
 const AUTHORITY_BYTES: usize = 16;
-
-/// The digits of the text: none looks like another.
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The PKCS #8 form of an Ed25519 seed (RFC 8410), up to the seed itself.
 const PKCS8: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
@@ -90,16 +88,8 @@ impl fmt::Display for Invitation {
         // Two checking bytes: a digit that was lost is noticed before anybody is called.
         let check = blake3::hash(&bytes);
         let check = &check.as_bytes()[..2];
-        let (mut word, mut num_bits) = (0_u32, 0);
-        for byte in bytes.iter().chain(check) {
-            word = word << 8 | u32::from(*byte);
-            num_bits += 8;
-            while num_bits >= 5 {
-                num_bits -= 5;
-                write!(f, "{}", char::from(DIGITS[(word >> num_bits & 31) as usize]))?;
-            }
-        }
-        if num_bits > 0 { write!(f, "{}", char::from(DIGITS[(word << (5 - num_bits) & 31) as usize])) } else { Ok(()) }
+        // Lower case, since it is typed at a prompt.
+        f.write_str(&BASE32_NOPAD.encode(&[&bytes[..], check].concat()).to_lowercase())
     }
 }
 
@@ -114,16 +104,7 @@ impl FromStr for Invitation {
     type Err = NoInvitation;
 
     fn from_str(text: &str) -> Result<Self, NoInvitation> {
-        let (mut bytes, mut word, mut num_bits) = (Vec::new(), 0_u32, 0);
-        for char in text.trim().bytes() {
-            let digit = DIGITS.iter().position(|digit| *digit == char.to_ascii_lowercase()).ok_or(NoInvitation)?;
-            word = (word << 5 | u32::try_from(digit).unwrap_or(0)) & 0xffff;
-            num_bits += 5;
-            if num_bits >= 8 {
-                num_bits -= 8;
-                bytes.push((word >> num_bits & 255) as u8);
-            }
-        }
+        let bytes = BASE32_NOPAD.decode(text.trim().to_uppercase().as_bytes()).map_err(|_| NoInvitation)?;
         let whole = <[u8; SECRET_BYTES + AUTHORITY_BYTES + 2]>::try_from(bytes).map_err(|_| NoInvitation)?;
         let (content, check) = whole.split_at(SECRET_BYTES + AUTHORITY_BYTES);
         if check != &blake3::hash(content).as_bytes()[..2] {
@@ -149,10 +130,10 @@ mod tests {
         assert_eq!(text.parse(), Ok(invitation.clone()));
         assert_eq!(format!(" {}\n", text.to_uppercase()).parse(), Ok(invitation.clone()));
         assert!(invitation.is_to(authority.certificate()) && !invitation.is_to(other.certificate()));
-        for wrong in [&text[1..], &text[..54], "", "0000", &format!("{text}0"), &text.replacen(&text[..1], "!", 1)] {
+        for wrong in [&text[1..], &text[..54], "", "aaaa", "0000", &format!("{text}0"), &text.replacen(&text[..1], "!", 1)] {
             assert_eq!(wrong.parse::<Invitation>(), Err(NoInvitation), "{wrong}");
         }
-        let swapped = if text.starts_with('0') { text.replacen('0', "1", 1) } else { format!("0{}", &text[1..]) };
+        let swapped = if text.starts_with('a') { text.replacen('a', "b", 1) } else { format!("a{}", &text[1..]) };
         assert_eq!(swapped.parse::<Invitation>(), Err(NoInvitation));
         assert_eq!(format!("{invitation:?}"), "Invitation(..)");
         // The same secret gives the same key, and another another one.

@@ -1,0 +1,97 @@
+//! The threads of a node that train.
+
+use std::sync::{
+    Mutex, PoisonError,
+    mpsc::{Receiver, Sender},
+};
+
+use fltk_core::ids::{ClientId, Round};
+use fltk_fed::{
+    client::MakeTrainer,
+    round::Event,
+    transport::worker::{Order, Worker},
+};
+use tokio::sync::mpsc;
+
+use super::Carried;
+use crate::{
+    object::{Content, Object},
+    wire::{order::Key, update, v1},
+};
+
+/// The threads that train at a node.
+pub struct Trainers<'m, 'a> {
+    /// The maker of their trainers.
+    pub make: &'m MakeTrainer<'a>,
+    /// The place from which trainers take what their clients keep.
+    pub states: &'m Carried,
+    /// True for a client that failed for reasons of the settings.
+    pub is_of_settings: &'m (dyn Fn(Round, ClientId) -> bool + Sync),
+}
+
+/// A piece of work for a thread.
+pub(super) struct Piece {
+    pub(super) work: Numbered,
+    pub(super) order: Order,
+}
+
+/// The identity of a piece of work, with the number that tells it from others of the same round and client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbered {
+    pub(super) key: Key,
+    pub(super) number: u64,
+}
+
+/// The result of a piece of work.
+pub(super) enum Outcome {
+    Update { ready: v1::Ready, content: Content },
+    Loss(f64),
+    Failed(String),
+}
+
+/// Trains until there is nothing more to do.
+pub(super) fn train(
+    index: usize,
+    trainers: &Trainers<'_, '_>,
+    pieces: &Mutex<Receiver<Piece>>,
+    is_ready: &Sender<(usize, Result<(), String>)>,
+    to_loop: &mpsc::UnboundedSender<(Numbered, Outcome)>,
+) {
+    let mut worker = match Worker::new(index, trainers.make) {
+        Ok(worker) => worker,
+        Err(reason) => {
+            let _ = is_ready.send((index, Err(reason)));
+            return;
+        }
+    };
+    let _ = is_ready.send((index, Ok(())));
+    loop {
+        let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Piece { work, order }) = next else { return };
+        let key = work.key;
+        let event = worker.carry_out(&order);
+        let kept = match &order {
+            Order::Train(order) => order.kept,
+            Order::Measure(_) => None,
+        };
+        drop(order);
+        if let Some(round) = kept {
+            drop(trainers.states.take(key.client, round));
+        }
+        let outcome = match event {
+            Event::ClientTrained(update) => {
+                let state = trainers.states.take(key.client, key.round);
+                let mut ready = update::ready(&update, 0, Object { digest: crate::object::Digest([0; 32]), num_bytes: 0 });
+                let content = update::content(update, state);
+                ready.update = Some(content.object().into());
+                Outcome::Update { ready, content }
+            }
+            Event::LossMeasured { loss, .. } => Outcome::Loss(loss),
+            Event::ClientFailed { reason, .. } | Event::LossFailed { reason, .. } => Outcome::Failed(reason),
+            _ => return,
+        };
+        if to_loop.send((work, outcome)).is_err() {
+            return;
+        }
+    }
+}
