@@ -7,6 +7,8 @@ mod common;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -168,4 +170,60 @@ fn the_federator_may_be_killed_and_begun_again_with_other_nodes() {
 fn is_running(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     status.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+}
+
+/// Starts `fltk federate` on a port of this machine, and returns it with the lines that it prints for nodes.
+fn federate(at: &Path, port: u16, num_invited: usize) -> (Child, Vec<String>) {
+    let mut command = fltk(at);
+    command.args(["federate", "tiny.yaml", "--id", "a", "--listen", &format!("127.0.0.1:{port}"), "--host", "localhost"]);
+    if num_invited > 0 {
+        command.args(["--invite", &num_invited.to_string()]);
+    }
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    while lines.len() < num_invited {
+        let line = said.next().expect("it invites").unwrap();
+        lines.extend(line.trim().strip_prefix("fltk ").filter(|line| line.starts_with("node")).map(str::to_owned));
+    }
+    // Its messages are read as long as it writes some.
+    thread::spawn(move || said.for_each(drop));
+    (child, lines)
+}
+
+#[test]
+fn invited_nodes_come_back_to_a_federator_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let expected = digest(at, &experiment(0, ""));
+    fs::remove_dir_all(at.join("runs")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (mut federator, lines) = federate(at, port, 2);
+    let start = |line: &String| {
+        let mut command = fltk(at);
+        command.args(line.split_whitespace()).args(["--workers", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut nodes: Vec<Child> = lines.iter().map(start).collect();
+    let running = Running { child: fltk(at).arg("--version").stdout(Stdio::null()).spawn().unwrap(), folder: at.join("runs") };
+    let until = Instant::now() + PATIENCE;
+    while running.num_lines() < 9 {
+        assert!(Instant::now() < until, "nothing happens");
+        thread::sleep(Duration::from_millis(5));
+    }
+    federator.kill().unwrap();
+    federator.wait().unwrap();
+    // The port is free again, and a federator that finds it taken records nothing.
+    let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let refused = fltk(at).args(["federate", "tiny.yaml", "--listen", &format!("127.0.0.1:{port}"), "--runs", "others"]).output().unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("hint: choose another port"), "{refused:?}");
+    assert!(!at.join("others").exists());
+    drop(taken);
+    let (mut federator, _) = federate(at, port, 0);
+    assert!(federator.wait().unwrap().success());
+    assert!(nodes.iter_mut().all(|node| node.wait().unwrap().success()));
+    assert_eq!(finished(at), expected);
+    // Each invitation admitted one node, whose certificate is of no use any more.
+    assert_eq!(fs::read_dir(at.join("cache/fltk/pki")).unwrap().count(), 0);
+    let again = fltk(at).args(lines[0].split_whitespace()).args(["--wait", "1ms"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(7), "{again:?}");
 }

@@ -2,10 +2,10 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use anyhow::Context as _;
 use fltk::{
     cli::{Cli, FederateArgs},
     exit::{Exit, OrExit as _, failure},
+    output::counted,
     termination::Termination,
 };
 use fltk_core::experiment::{Experiment, Setting};
@@ -34,8 +34,9 @@ pub fn run(cli: &Cli, args: &FederateArgs, experiment: Option<Experiment>, termi
         Security::Tls { folder: args.pki.clone(), host: args.host.clone(), num_invited: args.invite }
     };
     // It comes before anything is recorded: a port that is taken is no failure of the run.
-    let listener = TcpListener::bind(args.listen)
-        .with_context(|| format!("can't listen at {}\nhint: choose another port with `--listen`", args.listen))?;
+    let refused =
+        |error| failure(Exit::General, format!("can't listen at {}: {error}\nhint: choose another port with `--listen`", args.listen));
+    let listener = TcpListener::bind(args.listen).map_err(refused)?;
     let listen = Some(Listen { listener: Arc::new(listener), security });
     with_context(&args.run(), listen, termination, |context| {
         print_each(cli, |done| match (experiment, &args.resume) {
@@ -51,7 +52,10 @@ fn check_one(experiment: &Experiment) -> anyhow::Result<()> {
     let (tasks, seeds) = (experiment.tasks.len(), experiment.seeds.len());
     if tasks > 1 || seeds > 1 {
         let message = format!(
-            "`fltk federate` runs one job, and there are {tasks} tasks with {seeds} seeds each\nhint: `--seed` chooses a seed; use a file for each task"
+            "`fltk federate` runs one job, and here are {} ({}, {})\nhint: `--seed` chooses a seed; use a file for each task",
+            tasks * seeds,
+            counted(tasks, "task"),
+            counted(seeds, "seed")
         );
         return Err(failure(Exit::Experiment, message));
     }

@@ -318,7 +318,8 @@ impl<'a> Group<'a> {
 
     /// An error of the run in `path`, with a hint on how to resume it.
     pub fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
-        let hint = format!("\nhint: `fltk run --resume {}` resumes from its last checkpoint", path.display());
+        let command = if self.context.listen.is_some() { "federate" } else { "run" };
+        let hint = format!("\nhint: `fltk {command} --resume {}` resumes from its last checkpoint", path.display());
         Self::explained(error, path, &hint)
     }
 

@@ -31,6 +31,7 @@ use fltk_network::{
     tls,
 };
 use fltk_records::RunDescription;
+use tempfile::TempDir;
 
 use super::{SettingsFailures, local_nodes::LocalNodes};
 use crate::run::{Context, Stopped, host::host, job::Job};
@@ -178,7 +179,7 @@ impl Network<'_> {
     ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
         let Self { context, config, .. } = *self;
         // Nobody else may look into this folder, so nobody else can call.
-        let folder = tempfile::tempdir().context("can't make a temporary folder")?;
+        let folder = socket_folder().context("can't make a temporary folder")?;
         let path = folder.path().join(SOCKET);
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at `{}`", path.display()))?;
         let num_nodes = NonZeroUsize::new(config.nodes as usize).unwrap_or(NonZeroUsize::MIN);
@@ -245,6 +246,13 @@ impl Network<'_> {
             processor: host().cpu,
         })
     }
+}
+
+/// Makes a folder for a socket: in that of temporary files, unless its path is too long for a socket, which has 108 bytes at most.
+fn socket_folder() -> std::io::Result<TempDir> {
+    /// The length of the longest folder, which leaves room for the names of a folder and a socket in it.
+    const BYTES_MAX: usize = 80;
+    if std::env::temp_dir().as_os_str().len() <= BYTES_MAX { tempfile::tempdir() } else { tempfile::tempdir_in("/tmp") }
 }
 
 fn warn_of_few_cores(num_nodes: usize) {
