@@ -43,7 +43,7 @@ Exit codes:
   4  data is missing, damaged or can't be fetched
   5  a run, or a job of a stream, failed
   6  a run's folder is missing, damaged or in use, or can't be fetched from its source
-  7  another rank of a distributed run was lost, or never joined
+  7  another rank of a distributed run was lost, or never joined; or no federator answers a node
   8  the cluster doesn't respond, or lacks something that a stream needs
   130  interrupted (Ctrl-C); `fltk run --resume RUN` resumes the run
   141  standard output was closed early, for example by `| head`";

@@ -19,7 +19,7 @@ pub enum Exit {
     Run = 5,
     /// A run's folder is missing, damaged or in use.
     Records = EXIT_RECORDS as isize,
-    /// Another rank of a distributed run was lost, or never came.
+    /// Another rank of a distributed run was lost, or never came; or no federator answers a node.
     Ranks = EXIT_LOST_RANK as isize,
     /// The cluster doesn't answer, or lacks what a stream needs.
     Cluster = 8,

@@ -6,6 +6,7 @@ use fltk_fed::round::Timestamp;
 
 use super::{
     Hub, NodeId, Output,
+    node::Node,
     work::{Standing, Work},
 };
 use crate::wire::order::Key;
@@ -13,6 +14,9 @@ use crate::wire::order::Key;
 /// The time, in medians, after which a free node gets a copy of the work of a slow one, and the least time before it.
 const SLOW_FACTOR: u32 = 3;
 const SLOW_MIN: Duration = Duration::from_secs(2);
+
+/// The share of the time of silence after which a node gets nothing new: a few heartbeats.
+const QUIET: u32 = 4;
 
 impl Hub {
     /// Notes how long a node took.
@@ -36,7 +40,7 @@ impl Hub {
         if self.waiting.is_empty() {
             return outputs;
         }
-        let mut free = self.free();
+        let mut free = self.free(now);
         for key in self.waiting.iter().copied().collect::<Vec<_>>() {
             if free.is_empty() {
                 break;
@@ -61,9 +65,13 @@ impl Hub {
         Some(Output::Give { node, order: work.order.clone(), attempt })
     }
 
-    /// Returns the nodes that are free, with the number of their workers that are.
-    fn free(&self) -> BTreeMap<NodeId, u32> {
-        let mut free: BTreeMap<NodeId, u32> = self.nodes.iter().map(|(id, node)| (*id, node.joined.workers)).collect();
+    /// Returns the nodes that are free, with the number of their workers that are. One of which nothing was heard for a while gets nothing new before it is heard again, unless
+    /// that is so of all: it may be frozen, and each round would wait for it.
+    fn free(&self, now: Timestamp) -> BTreeMap<NodeId, u32> {
+        let is_heard = |node: &Node| now.0.saturating_sub(node.heard.0) <= self.silence / QUIET;
+        let any_heard = self.nodes.values().any(is_heard);
+        let nodes = self.nodes.iter().filter(|(_, node)| is_heard(node) || !any_heard);
+        let mut free: BTreeMap<NodeId, u32> = nodes.map(|(id, node)| (*id, node.joined.workers)).collect();
         for id in self.works.values().flat_map(|work| work.runners.keys()) {
             if let Some(left) = free.get_mut(id) {
                 *left = left.saturating_sub(1);
@@ -92,7 +100,7 @@ impl Hub {
         if self.works.is_empty() || self.durations.is_empty() {
             return Vec::new();
         }
-        let mut free = self.free();
+        let mut free = self.free(now);
         if free.is_empty() {
             return Vec::new();
         }

@@ -412,6 +412,20 @@ fn silent_nodes_are_lost() {
 }
 
 #[test]
+fn a_node_of_which_nothing_is_heard_gets_nothing_new() {
+    let mut bench = Bench::with(&[(A, 1), (B, 2)], 0);
+    bench.now = at(2501);
+    bench.hub.heard(bench.now, A);
+    // More than a quarter of the time of silence: `b` may be frozen.
+    assert_eq!(bench.order(vec![train(0), train(1)]), ["give a 0 #1"]);
+    bench.hub.heard(bench.now, B);
+    assert_eq!(bench.tick(2502), ["give b 1 #1"]);
+    // If all are quiet, as after a pause of this machine, all get work.
+    bench.now = at(9000);
+    assert_eq!(bench.order(vec![train(2)]), ["give b 2 #1"]);
+}
+
+#[test]
 fn slow_work_is_copied_once_nothing_else_waits() {
     let mut bench = Bench::with(&[(A, 1), (B, 1)], 3);
     let hear = |bench: &mut Bench| [A, B].map(|node| bench.hub.heard(bench.now, node));
@@ -451,6 +465,8 @@ fn slow_work_is_copied_though_others_may_not_do_what_waits() {
     assert_eq!(bench.order(vec![train(2)]), ["give a 2 #1"]);
     assert_eq!(bench.ready(A, 2, 1), ["ready 2"]);
     assert_eq!(bench.tick(3001), ["give a 1 #2"], "the other node hangs");
+    // It says that it is alive all the same.
+    bench.hub.heard(bench.now, B);
     let _ = (bench.ready(A, 1, 2), bench.collect(1));
     assert_eq!(bench.delivered(A, 1, 2), ["release a 1 #2", "release b 1 #1", "over 1", "trained 1", "give b 0 #3"]);
 }
