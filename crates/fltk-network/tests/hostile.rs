@@ -6,7 +6,7 @@ mod client;
 mod damage;
 mod support;
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use fltk_network::wire::v1::{self, from_node, refusal::Reason};
 use tonic::Code;
@@ -172,13 +172,14 @@ fn a_delivery_that_is_cancelled_is_asked_for_again_and_two_at_a_time_are_not_tak
         let header = [&4000_u32.to_le_bytes()[..], &[0; 1000]].concat();
         let chunk = Some(v1::Chunk { offset: 0, data: header.into() });
         let begin = v1::DeliverRequest { delivery: Some(delivery.clone()), chunk };
-        let (first, underway) = hostile.begin_delivery(begin);
-        // Once the federator has the chunk, the next delivery is refused.
         let second = || vec![v1::DeliverRequest { delivery: Some(delivery.clone()), chunk: None }];
-        let refused = loop {
+        // Whichever comes first is taken: if that was the empty one, both begin once more.
+        let (first, underway, refused) = loop {
+            let (first, underway) = hostile.begin_delivery(begin.clone());
+            tokio::time::sleep(Duration::from_millis(20)).await;
             match hostile.deliver(second()).await {
                 Err(status) if status.code() == Code::Aborted => assert_eq!(session.collect(own).await, 0),
-                refused => break refused,
+                refused => break (first, underway, refused),
             }
         };
         is_refused("a second one", refused, Code::FailedPrecondition, "is there already");
