@@ -23,6 +23,7 @@ pub fn entries() -> Entries {
         strategies: fltk_fed::strategy::entries(),
         selections: fltk_fed::selection::entries(),
         attacks: fltk_fed::attack::entries(),
+        compressions: fltk_fed::compression::entries(),
         devices: fltk_fed::simulation::devices(),
         links: fltk_fed::simulation::links(),
         availability: fltk_fed::simulation::availability(),

@@ -22,6 +22,8 @@ pub enum Absence {
     Unmeasured,
     /// Enough others had answered before.
     Surplus,
+    /// Not there when the round began, so that it couldn't be selected: its data is its own, and so was its node.
+    Away,
 }
 
 impl Absence {
@@ -35,6 +37,7 @@ impl Absence {
             Self::Late => "was late",
             Self::Unmeasured => "measured no loss",
             Self::Surplus => "was not needed",
+            Self::Away => "was away",
         }
     }
 

@@ -1,4 +1,4 @@
-//! Catalogues of what users extend: nets, data sets, partitioners, strategies, selections, attacks, optimizers and losses.
+//! Catalogues of what users extend: nets, data sets, partitioners, strategies, selections, attacks, forms of compressed updates, optimizers and losses.
 //!
 //! A catalogue is a list of values, not an enum. An [`Entry`] is plain data: a name, a publication, and parameters with type, range, default
 //! and documentation. It lies beside its implementation, in another crate; the program joins all entries into one [`Catalogues`] and passes
@@ -18,8 +18,8 @@ mod parameter;
 
 pub use choice::{Choice, ChoiceError, Tag, Value};
 pub use entry::{
-    AttackEntry, ClientCount, DatasetEntry, Entry, Misfit, NetEntry, NetFacts, PartitionerEntry, SampleKind, SampleKinds, SelectionEntry,
-    SelectionSize, StrategyEntry, Withstood,
+    AttackEntry, ClientCount, CompressionEntry, DatasetEntry, Entry, Misfit, NetEntry, NetFacts, PartitionerEntry, SampleKind, SampleKinds,
+    SelectionEntry, SelectionSize, StrategyEntry, Withstood,
 };
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{

@@ -104,6 +104,9 @@ pub enum RunEvent {
         virtual_seconds: Option<f64>,
         /// The evaluation time, in seconds.
         test_seconds: f64,
+        /// The bytes of the updates that count, as they are sent, without names and repetitions; absent for round 0, and in records of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_bytes: Option<u64>,
     },
     /// A node takes part in a federated run over a network from now on.
     NodeJoined {
@@ -115,6 +118,12 @@ pub enum RunEvent {
         processor: String,
         /// The number of clients that it trains at a time.
         workers: u32,
+        /// The name of its client, if clients have data of their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+        /// The number of samples that it says its client has; absent if clients have no data of their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        num_samples: Option<u64>,
     },
     /// A node doesn't take part any more: it was lost, or the run is over.
     NodeLeft {

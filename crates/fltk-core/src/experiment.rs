@@ -4,6 +4,7 @@
 //! impossible combinations, all at once and with their place in the file.
 
 mod client_test;
+mod clients;
 mod dataset;
 pub mod definition;
 mod duration;
@@ -21,6 +22,7 @@ mod training;
 mod work;
 
 pub use client_test::{ClientFigure, num_client_test};
+pub use clients::{Clients, DataPlace};
 pub use dataset::DatasetConfig;
 pub use duration::{Duration, DurationError};
 pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};

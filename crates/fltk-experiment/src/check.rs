@@ -2,6 +2,7 @@
 
 mod client_test;
 mod doubtful;
+mod own_data;
 mod participation;
 mod partition;
 mod simulation;
@@ -57,9 +58,13 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_net_of_strategy(config, &task.network, catalogues, places, problems);
             check_selection(config, catalogues, places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
+            if let Some(compression) = &config.compression {
+                check_choice(compression, &catalogues.compressions, "federated.compression", places, problems);
+            }
             if let Some(attack) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) {
                 check_choice(attack, &catalogues.attacks, "federated.faults.attack", places, problems);
             }
+            own_data::check(config, catalogues, places, problems);
             simulation::check(config, catalogues, places, problems);
             client_test::check(config, dataset, places, problems);
             participation::check(config, dataset, catalogues, places, problems);
@@ -112,6 +117,9 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
         settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
         settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
+        if let Some(compression) = &mut config.compression {
+            settle_with(compression, &catalogues.compressions).map_err(|error| refuse("federated.compression", error))?;
+        }
         if let Some(attack) = config.faults.as_mut().and_then(|faults| faults.attack.as_mut()) {
             settle_with(attack, &catalogues.attacks).map_err(|error| refuse("federated.faults.attack", error))?;
         }
@@ -205,7 +213,7 @@ fn check_net_of_strategy(
 /// Checks the parameters of the selection, and that it can select the clients of a round.
 fn check_selection(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
     check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
-    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.into() };
+    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.num().into() };
     // That there are enough clients at all is checked elsewhere.
     let Some(selection) = catalogues.selections.get(config.selection.name()).filter(|_| size.selected <= size.clients) else { return };
     if let Err(Misfit { parameter, message, hint }) = (selection.fits)(&config.selection, size) {
@@ -315,11 +323,11 @@ fn check_distributed(task: &Task, places: &Places<'_>, problems: &mut Vec<Proble
 }
 
 fn check_federated(config: &FederatedConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    if config.clients_per_round > config.clients {
+    if config.clients_per_round > config.clients.num() {
         let (chosen, all) = (places.at("federated.clients_per_round"), places.at("federated.clients"));
-        let clients = format!("{} client{}", config.clients, if config.clients == 1 { "" } else { "s" });
+        let clients = format!("{} client{}", config.clients.num(), if config.clients.num() == 1 { "" } else { "s" });
         let message = format!("`{}` is {}, but the task has only {clients}", chosen.name, config.clients_per_round);
         let problem = Problem::error(chosen.span, message).label(all.span, clients);
-        problems.push(problem.hint(format!("choose at most {}, or raise `{}`", config.clients, all.name)));
+        problems.push(problem.hint(format!("choose at most {}, or raise `{}`", config.clients.num(), all.name)));
     }
 }

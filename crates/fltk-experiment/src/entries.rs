@@ -71,6 +71,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
         "devices" => tagged(&catalogues.devices, "The devices of clients on a virtual clock."),
         "links" => tagged(&catalogues.links, "The links of clients on a virtual clock."),
         "availability" => tagged(&catalogues.availability, "The times at which clients are there, on a virtual clock."),
+        "compression" => tagged(&catalogues.compressions, "The compression of clients' updates."),
         "attack" => tagged(&catalogues.attacks, "The attack of malicious clients."),
         "strategy" => tagged(&catalogues.strategies, "The strategy that turns client updates into the next global model."),
         _ => {
@@ -81,6 +82,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
                 .chain(all_parameters(&catalogues.strategies))
                 .chain(all_parameters(&catalogues.selections))
                 .chain(all_parameters(&catalogues.attacks))
+                .chain(all_parameters(&catalogues.compressions))
                 .chain(all_parameters(&catalogues.devices))
                 .chain(all_parameters(&catalogues.links))
                 .chain(all_parameters(&catalogues.availability))

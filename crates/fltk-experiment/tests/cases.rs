@@ -146,7 +146,7 @@ fn files_of_may_2022_are_batches_with_their_own_seeds() {
     let (experiment, warnings) = read(&["third-era.json"]);
     assert_eq!(seeds(&experiment), [1, 41, 42]);
     let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
-    assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs().0), (2, 2, 5, 1.0));
+    assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (2, 2, 5, 1.0));
     assert!(!warnings.has_errors());
     let (experiment, _) = read(&["third-era-distributed.json"]);
     assert_eq!(experiment.tasks[0].setting, Setting::Distributed(DistributedConfig::new(3, 2)));
@@ -290,7 +290,7 @@ fn ancestors_yaml_is_a_federated_experiment() {
     let (experiment, _) = read(&["flat-federated.yaml"]);
     let task = &experiment.tasks[0];
     let Setting::Federated(config) = &task.setting else { panic!("federated") };
-    assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs().0), (10, 2, 5, 1.0));
+    assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (10, 2, 5, 1.0));
     assert_eq!(
         (&config.partition, &config.strategy),
         (&partition("limit_labels", "limit", 2), &Choice::new("FedAvg").with("weights", "samples"))
@@ -305,7 +305,7 @@ fn ancestors_yaml_is_a_federated_experiment() {
 fn ancestors_yaml_is_read_with_warnings_for_unsupported_settings() {
     let (experiment, warnings) = read(&["flat-ancestor.yaml"]);
     let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
-    assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs().0), (18, 3, 30, 2.0));
+    assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (18, 3, 30, 2.0));
     assert_eq!(config.partition, partition("dirichlet", "alpha", 0.5));
     assert_eq!(
         (&config.strategy, experiment.name.as_str()),

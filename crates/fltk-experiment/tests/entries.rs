@@ -51,6 +51,7 @@ fn every_entry_is_documented_and_its_defaults_are_possible() {
     check(&all.strategies);
     check(&all.selections);
     check(&all.attacks);
+    check(&all.compressions);
     check(&all.optimizers);
     check(&all.losses);
 }

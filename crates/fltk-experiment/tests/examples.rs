@@ -106,7 +106,7 @@ fn federated_example_of_kfltk_has_the_expected_meaning() {
     assert_eq!((master.batch_size, master.scheduler.map(|scheduler| scheduler.step_size)), (128, Some(50)));
     assert_eq!(task.checkpoint_every, 5);
     let Setting::Federated(config) = &task.setting else { panic!("federated") };
-    assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs().0), (4, 2, 5, 1.0));
+    assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (4, 2, 5, 1.0));
     assert_eq!((&config.partition, &config.strategy), (&Choice::new("uniform"), &Choice::new("FedAvg").with("weights", "samples")));
     let stream = experiment.stream.expect("present");
     assert_eq!(stream.orchestrator, OrchestratorType::Simulated);

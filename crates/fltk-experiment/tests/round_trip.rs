@@ -80,7 +80,7 @@ fn fitting(strategy: &Choice, config: &FederatedConfig) -> Choice {
     let fits = |choice: &Choice| {
         let config = FederatedConfig { strategy: choice.clone(), ..config.clone() };
         let enough = [config.clients_per_round, config.min_updates(entry)].iter().all(|&num| (entry.cohort)(choice, num).is_ok());
-        enough && entry.buffer.is_none_or(|buffer| buffer(choice) <= config.clients)
+        enough && entry.buffer.is_none_or(|buffer| buffer(choice) <= config.clients.num())
     };
     let with = |name: &str, value: Value| if strategy.get(name).is_some() { strategy.clone().with(name, value) } else { strategy.clone() };
     let smaller = |f: u32| {
@@ -100,12 +100,12 @@ fn fitting_selection(config: &FederatedConfig) -> Choice {
     if is_asynchronous(config) && !entry.is_one_by_one {
         return Choice::new("weighted");
     }
-    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.into() };
+    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.num().into() };
     let fits = |choice: &Choice| (entry.fits)(choice, size).is_ok();
     let with = |name: &str, value: Value| {
         if config.selection.get(name).is_some() { config.selection.clone().with(name, value) } else { config.selection.clone() }
     };
-    let mut choices = [config.selection.clone(), with("candidates", config.clients.into())].into_iter();
+    let mut choices = [config.selection.clone(), with("candidates", config.clients.num().into())].into_iter();
     choices.find(fits).unwrap_or_else(|| Choice::new("random"))
 }
 

@@ -12,6 +12,7 @@ use fltk_core::{
 
 use crate::{
     BoxError,
+    compression::Compression,
     round::{ClientUpdate, LossOrder, TrainOrder},
 };
 
@@ -60,7 +61,8 @@ pub trait ClientStates: Sync {
 
 /// Carries out `order` by `train`, with the state that its client keeps: `train` gets the one after the client's last round (an empty one
 /// in its first) and changes it to the next one, which is saved before the update is returned. It can be repeated with the same result,
-/// as when an answer was lost. If the order says that clients keep no state, `train` gets an empty one, and `states` isn't used.
+/// as when an answer was lost. If the order says that clients keep no state, `train` gets an empty one, and `states` isn't used. With `compression`, the
+/// update is compressed, and what isn't sent is a part of the state.
 ///
 /// # Errors
 ///
@@ -68,6 +70,7 @@ pub trait ClientStates: Sync {
 /// although clients keep state. Nothing is saved then.
 pub fn with_state(
     states: Option<&dyn ClientStates>,
+    compression: Option<&Compression>,
     order: &TrainOrder,
     train: impl FnOnce(&mut ClientState) -> Result<ClientUpdate, BoxError>,
 ) -> Result<ClientUpdate, BoxError> {
@@ -81,7 +84,10 @@ pub fn with_state(
         (Some(states), Some(round)) => states.load(order.client, round)?,
         _ => ClientState::default(),
     };
-    let update = train(&mut state)?;
+    let update = match compression {
+        Some(compression) => compression.carry_out(order, &mut state, train)?,
+        None => train(&mut state)?,
+    };
     check(&state, keeps)?;
     if let Some(states) = states {
         states.save(order.client, order.round, &state)?;

@@ -128,7 +128,7 @@ impl Answer {
             Event::Evaluated { round, .. } | Event::ClientsTested { round, .. } | Event::EvaluationFailed { round, .. } => {
                 Some(Self::Evaluation { round: *round })
             }
-            Event::Started | Event::Awoke | Event::DeadlinePassed { .. } => None,
+            Event::Started | Event::Awoke | Event::DeadlinePassed { .. } | Event::ClientCame { .. } | Event::ClientLeft { .. } => None,
         }
     }
 }

@@ -8,7 +8,7 @@
 //!            events                              answers
 //! ```
 //!
-//! [`round`], [`strategy`], [`selection`], [`simulation`] and [`attack`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
+//! [`round`], [`strategy`], [`selection`], [`compression`], [`simulation`] and [`attack`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
 //! uses threads, and only [`drive`] and [`transport`] read clocks.
 //!
 //! A complete run, with a model that needs no tensors:
@@ -49,6 +49,7 @@
 
 pub mod attack;
 pub mod client;
+pub mod compression;
 pub mod drive;
 pub mod dummy;
 mod faults;

@@ -20,6 +20,8 @@
 //! ([`Federation::repeating`]), and decides nothing again that they say: what a wall clock decided once is then as fixed as what follows from the
 //! seed.
 //!
+//! **Clients with data of their own** come and go ([`Event::ClientCame`], [`Event::ClientLeft`]). A round begins once enough are there, and whoever is away isn't selected.
+//!
 //! **Updates at other places.** A client that is [ready](Event::ClientReady) counts as if its update were here; its update is [collected](Action::Collect) when its turn in client
 //! order is near. So who counts doesn't depend on how long updates are on their way, nor memory on the number of clients.
 //!
@@ -43,7 +45,7 @@ mod work;
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
-    attendance::Attendance,
+    attendance::{Absence, Attendance},
     client_test::ClientEvaluation,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
@@ -113,12 +115,19 @@ enum Phase {
     Flowing(Box<Flow>),
     /// Round `current` is aggregated; the next one waits until more rounds are recorded.
     Held { state: Arc<ModelState> },
-    /// Round `current` is aggregated; the next one waits until enough clients are there.
-    Waiting { state: Arc<ModelState>, until: Timestamp },
+    /// Round `current` is aggregated; the next one waits until enough clients are there: until this time, if it is known.
+    Waiting { state: Arc<ModelState>, until: Option<Timestamp> },
     /// Every round is aggregated; some evaluations are still awaited.
     Draining { state: Arc<ModelState> },
     /// Finished or failed.
     Over,
+}
+
+/// The time at which enough clients are there for a round.
+enum Enough {
+    Now,
+    /// At this time, if it is known.
+    Later(Option<Timestamp>),
 }
 
 /// The updates of a round, combined.
@@ -220,7 +229,7 @@ impl Federation {
     #[must_use]
     pub fn wake(&self) -> Option<Timestamp> {
         match &self.phase {
-            Phase::Waiting { until, .. } => Some(*until),
+            Phase::Waiting { until, .. } => *until,
             Phase::Flowing(flow) => flow.wake(),
             _ => None,
         }
@@ -275,6 +284,14 @@ impl Federation {
                 self.reports.expect_evaluation(round)?;
                 Ok(self.fail(Failure::Evaluation { round, reason }))
             }
+            Event::ClientCame { client, num_samples } => {
+                self.setup.came(client, num_samples);
+                Ok(self.awoke(now))
+            }
+            Event::ClientLeft { client } => {
+                self.setup.left(client);
+                Ok(Vec::new())
+            }
             Event::Awoke => Ok(self.awoke(now)),
             Event::DeadlinePassed { round } if round == self.current && matches!(self.phase, Phase::Measuring(_)) => {
                 Ok(self.change_probe(now, Probe::pass_deadline))
@@ -304,6 +321,7 @@ impl Federation {
                 train_seconds: 0.0,
                 virtual_seconds: self.virtual_seconds(now),
                 test_seconds: 0.0,
+                sent_bytes: None,
             };
             let awaits = self.awaits(self.current);
             self.reports.push(record, awaits, None);
@@ -398,6 +416,7 @@ impl Federation {
         });
         let awaits = self.awaits(round);
         let evaluations = self.evaluations(round, awaits, &state);
+        let sent_bytes = clients.len() as u64 * self.setup.update_bytes(&state);
         let record = RoundRecord {
             round,
             clients,
@@ -408,6 +427,7 @@ impl Federation {
             train_seconds: self.wall(now).seconds_since(self.round_began),
             virtual_seconds: self.virtual_seconds(self.ready_at),
             test_seconds: 0.0,
+            sent_bytes: Some(sent_bytes),
         };
         self.reports.push(record, awaits, checkpoint);
         (state, evaluations)
@@ -493,12 +513,15 @@ impl Federation {
         if let Some(buffer) = self.setup.buffer() {
             return self.flow_on(buffer, now, state, actions);
         }
-        if let Some(until) = self.time_with_enough(now)? {
+        if let Enough::Later(until) = self.enough(now)? {
             self.phase = Phase::Waiting { state, until };
             return Ok(());
         }
         self.current = Round(self.current.0 + 1);
         self.round_began = self.wall(now);
+        actions.extend(self.setup.away().map(|client| {
+            Action::Record(Record::ClientAbsent(AbsenceRecord { round: self.current, client, absence: Absence::Away, reason: None }))
+        }));
         let eligible = self.setup.eligible_at(now);
         let candidates =
             self.setup.selection.candidates(&self.setup.selecting(self.current, &self.server, &eligible, &BTreeMap::new(), &state));
@@ -511,15 +534,17 @@ impl Federation {
         self.select_if_measured(now, actions)
     }
 
-    /// Returns the time at which enough clients are there for the next round, if they aren't at `now`.
-    fn time_with_enough(&self, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    /// Returns whether enough clients are there for the next round.
+    fn enough(&self, now: Timestamp) -> Result<Enough, Failure> {
         let (eligible, needed) = (self.setup.eligible_at(now), self.setup.num_wanted());
         match &self.setup.fleet {
-            Some(fleet) if eligible.len() < needed => {
+            _ if eligible.len() >= needed => Ok(Enough::Now),
+            Some(fleet) => {
                 let never = || Failure::NeverThere { round: Round(self.current.0 + 1), needed, num_clients: self.setup.eligible.len() };
-                fleet.time_with(needed, &self.setup.eligible, now.into()).map(|at| Some(at.into())).ok_or_else(never)
+                let at = fleet.time_with(needed, &self.setup.eligible, now.into()).ok_or_else(never)?;
+                Ok(Enough::Later(Some(at.into())))
             }
-            _ => Ok(None),
+            None => Ok(Enough::Later(None)),
         }
     }
 

@@ -87,8 +87,8 @@ pub struct Profile<'a> {
     pub clients: &'a [ClientId],
     /// The amount of training of a round.
     pub work: LocalWork,
-    /// The size of the model.
-    pub model_bytes: u64,
+    /// The bytes of the model, and of an update.
+    pub bytes: (u64, u64),
 }
 
 /// The losses before anybody measured one.
@@ -119,8 +119,8 @@ impl Selecting<'_> {
     /// Returns the simulated time that `client` needs for a round; `None` if time is the wall clock's.
     #[must_use]
     pub fn round_trip(&self, client: ClientId) -> Option<Micros> {
-        let Profile { fleet, work, model_bytes, .. } = self.profile?;
-        Some(fleet.round_trip(client, work, self.samples_of(client), model_bytes))
+        let Profile { fleet, work, bytes, .. } = self.profile?;
+        Some(fleet.round_trip(client, work, self.samples_of(client), bytes))
     }
 
     /// Returns the random stream of the round's selection.

@@ -70,7 +70,7 @@ impl ClientStates for Memory {
 }
 
 fn train(dummy: &Dummy, states: &Memory, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
-    with_state(Some(states), order, |state| {
+    with_state(Some(states), None, order, |state| {
         let mut update = dummy.answer(order)?;
         let held_back = state.array("held_back", update.state.floats.len())?;
         for ((value, start), held_back) in update.state.floats.iter_mut().zip(&order.state.floats).zip(held_back) {
@@ -162,7 +162,7 @@ fn refusal(states: Option<&dyn ClientStates>, change: &dyn Fn(&mut TrainOrder), 
     let mut order = support::order(&dummy, Round(1), ClientId(3));
     order.terms = Arc::new(setup_of_it(&dummy).terms(Round(1), &ServerState::default()));
     change(&mut order);
-    let trained = with_state(states, &order, |state| {
+    let trained = with_state(states, None, &order, |state| {
         keep(state);
         dummy.answer(&order)
     });

@@ -560,7 +560,7 @@ proptest! {
             let (round, client) = (Round(round), ClientId(client));
             let mut state = dummy.initial();
             state.floats[0] = value;
-            let update = ClientUpdate { round, client, state, train: dummy_summary(), extras: Extras::from([(NORMALIZER.to_owned(), f64::from(value))]), arrays: Arrays::new(), seconds: f64::from(value.abs()) };
+            let update = ClientUpdate { round, client, state, train: dummy_summary(), extras: Extras::from([(NORMALIZER.to_owned(), f64::from(value))]), arrays: Arrays::new(), encoded: None, seconds: f64::from(value.abs()) };
             let event = match kind {
                 0 => Event::Started,
                 1..=3 => Event::ClientTrained(update),

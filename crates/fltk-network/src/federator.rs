@@ -69,8 +69,10 @@ pub struct Job {
     pub files: Vec<(String, Content)>,
     /// The digest of the settings that nodes must have.
     pub settings: SettingsDigest,
-    /// The digest of the training samples that nodes must have.
+    /// The digest of the training samples that nodes must have; zeros if clients have data of their own.
     pub data: [u8; 32],
+    /// The names of the clients that have data of their own, by number; none if every node has all data.
+    pub clients: Vec<String>,
     /// The version of the program, which nodes must have.
     pub program: String,
     /// The kind of this machine's processor.
@@ -193,7 +195,7 @@ impl Federator<'_> {
             spawn(scope, "fed-evaluator".to_owned(), move || {
                 evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok())
             })?;
-            let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup().strategy());
+            let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup());
             spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
             let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
             let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;

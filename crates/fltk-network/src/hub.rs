@@ -6,7 +6,7 @@
 //!                +---- the node fails, or is lost, or what it sends is damaged
 //! ```
 //!
-//! Any node does any work. Work goes to whoever is free, so a faster machine does more of it. If nothing else is left to do, the work of a slow node is given to a free one
+//! Any node does any work, unless clients have data of their own: then a node does that of its client. Work goes to whoever is free, so a faster machine does more of it. If nothing else is left to do, the work of a slow node is given to a free one
 //! too, and the first answer counts. Since an update is a function of its order, nothing of that changes a result.
 //!
 //! **Idempotent.** Orders and answers are known by round, client and attempt. A message that comes twice, or late, or that nobody waits for changes nothing: it is
@@ -26,7 +26,7 @@ use std::{
 
 use fltk_core::ids::{ClientId, Round};
 use fltk_fed::{
-    round::{Event, Timestamp},
+    round::{Event, Timestamp, TrainOrder},
     transport::worker::Order,
 };
 
@@ -36,7 +36,7 @@ use self::{
 };
 use crate::wire::{order::Key, update::ReadyMessage};
 
-pub use node::{Figures, Joined};
+pub use node::{Figures, Joined, OwnData};
 pub use output::{Lost, NodeId, Output, Refused};
 
 /// The most attempts at one piece of work. One more than a single bad node can spoil, and few enough that a failure that comes again ends the round soon.
@@ -61,6 +61,10 @@ pub struct Hub {
     durations: Vec<Duration>,
     /// The work whose updates were brought, until the round has taken or refused them: others may be brought before it does.
     brought: BTreeMap<Key, Work>,
+    /// The clients with data of their own whose node was lost, and since when.
+    away: BTreeMap<ClientId, Timestamp>,
+    /// True if the work of a client that is away for too long fails; otherwise it waits until the client is back.
+    fails_away: bool,
 }
 
 impl Hub {
@@ -74,7 +78,15 @@ impl Hub {
             silence,
             durations: Vec::new(),
             brought: BTreeMap::new(),
+            away: BTreeMap::new(),
+            fails_away: false,
         }
+    }
+
+    /// Sets whether the work of a client with data of its own fails once its node is away for longer than the time of silence. Otherwise, it waits.
+    #[must_use]
+    pub fn fails_away(self, fails_away: bool) -> Self {
+        Self { fails_away, ..self }
     }
 
     /// Returns the nodes that are there.
@@ -100,7 +112,14 @@ impl Hub {
 
     /// Takes a node in that is prepared, or came back. `held` is what it works on, or still has.
     pub fn joined(&mut self, now: Timestamp, id: NodeId, joined: Joined, held: &[(Key, u32)]) -> Vec<Output> {
-        let mut outputs = self.drop_node(id, Lost::Replaced);
+        let mut outputs = self.drop_node(now, id, Lost::Replaced);
+        if let Some(OwnData { client, num_samples }) = joined.own {
+            let is_of_client = |node: &Node| node.joined.own.is_some_and(|own| own.client == client);
+            let earlier: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| is_of_client(node)).map(|(id, _)| *id).collect();
+            outputs.extend(earlier.into_iter().flat_map(|id| self.drop_node(now, id, Lost::Superseded)));
+            self.away.remove(&client);
+            outputs.push(Output::Event(Event::ClientCame { client, num_samples }));
+        }
         self.nodes.insert(id, Node::new(joined, now));
         for &(key, attempt) in held {
             // What it works on is its own again, unless somebody else has done it.
@@ -139,7 +158,7 @@ impl Hub {
 
     /// Goes on without a node whose connection ended, or that misbehaved.
     pub fn left(&mut self, now: Timestamp, id: NodeId, reason: Lost) -> Vec<Output> {
-        let mut outputs = self.drop_node(id, reason);
+        let mut outputs = self.drop_node(now, id, reason);
         outputs.extend(self.assign(now));
         outputs
     }
@@ -230,12 +249,12 @@ impl Hub {
         }
     }
 
-    /// Returns the names of what the client of some work keeps.
+    /// Returns the order to train that is open under this key.
     #[must_use]
-    pub fn keeps(&self, key: Key) -> Vec<String> {
+    pub fn training(&self, key: Key) -> Option<&TrainOrder> {
         match self.works.get(&key).map(|work| &work.order) {
-            Some(Order::Train(order)) => order.terms.keeps.clone(),
-            Some(Order::Measure(_)) | None => Vec::new(),
+            Some(Order::Train(order)) => Some(order),
+            Some(Order::Measure(_)) | None => None,
         }
     }
 
@@ -293,7 +312,8 @@ impl Hub {
         let Some(mut work) = self.brought.remove(&key) else { return (false, Vec::new()) };
         let Standing::Ready { node: by, .. } = work.standing else { return (false, Vec::new()) };
         // It would make the same of it.
-        let is_alone = self.nodes.len() == 1 && self.nodes.contains_key(&by);
+        let mut able = self.nodes.iter().filter(|(_, node)| node.joined.trains(key.client)).map(|(id, _)| *id);
+        let is_alone = able.next() == Some(by) && able.next().is_none();
         if work.num_failures + 1 >= ATTEMPTS_MAX || is_alone {
             return (false, Vec::new());
         }
@@ -319,7 +339,8 @@ impl Hub {
     pub fn tick(&mut self, now: Timestamp) -> Vec<Output> {
         let is_silent = |node: &Node| now.0.saturating_sub(node.heard.0) > self.silence;
         let silent: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| is_silent(node)).map(|(id, _)| *id).collect();
-        let mut outputs: Vec<Output> = silent.into_iter().flat_map(|id| self.drop_node(id, Lost::Silent(self.silence))).collect();
+        let mut outputs: Vec<Output> = silent.into_iter().flat_map(|id| self.drop_node(now, id, Lost::Silent(self.silence))).collect();
+        outputs.extend(self.fail_of_away(now));
         let is_due = |work: &Work| work.asked.is_some_and(|asked| now.0.saturating_sub(asked.0) > BEGINS_MAX);
         let due: Vec<Key> = self.works.iter().filter(|(_, work)| is_due(work)).map(|(key, _)| *key).collect();
         for key in due {
@@ -378,6 +399,21 @@ impl Hub {
             }
             return Vec::new();
         }
+        self.fail(key, reason)
+    }
+
+    /// Fails the work of clients that are away for too long.
+    fn fail_of_away(&mut self, now: Timestamp) -> Vec<Output> {
+        if !self.fails_away {
+            return Vec::new();
+        }
+        let is_long = |client| self.away.get(client).is_some_and(|since| now.0.saturating_sub(since.0) > self.silence);
+        let failed: Vec<Key> = self.works.keys().filter(|key| is_long(&key.client)).copied().collect();
+        failed.into_iter().flat_map(|key| self.fail(key, "its node is away".to_owned())).collect()
+    }
+
+    /// Ends work that nobody can do.
+    fn fail(&mut self, key: Key, reason: String) -> Vec<Output> {
         let mut outputs = self.end(key, None);
         let Key { round, client, is_loss } = key;
         outputs.push(Output::Event(match is_loss {
@@ -399,7 +435,7 @@ impl Hub {
     }
 
     /// Removes a node, and has its work done by others.
-    fn drop_node(&mut self, id: NodeId, reason: Lost) -> Vec<Output> {
+    fn drop_node(&mut self, now: Timestamp, id: NodeId, reason: Lost) -> Vec<Output> {
         let Some(Node { joined, figures, .. }) = self.nodes.remove(&id) else { return Vec::new() };
         for (key, work) in &mut self.works {
             let ran = work.runners.remove(&id).is_some();
@@ -411,7 +447,11 @@ impl Hub {
                 self.waiting.insert(*key);
             }
         }
-        vec![Output::Close { node: id, joined, figures, reason }]
+        let left = joined.own.map(|OwnData { client, .. }| {
+            self.away.insert(client, now);
+            Output::Event(Event::ClientLeft { client })
+        });
+        [Output::Close { node: id, joined, figures, reason }].into_iter().chain(left).collect()
     }
 }
 

@@ -6,14 +6,12 @@
 //!                         (pure)        gRPC            (pure)
 //! ```
 //!
-//! [`wire`] is the protocol, [`object`] what travels by its digest, [`hub`] decides at the federator who does what, and [`node`] at a node. [`compression`]
-//! makes updates smaller. Only [`federator`] and `node::client` wait for a network.
+//! [`wire`] is the protocol, [`object`] what travels by its digest, [`hub`] decides at the federator who does what, and [`node`] at a node. Only [`federator`] and `node::client` wait for a network.
 //!
 //! The result doesn't depend on the nodes: updates are added in client order, and an update is a function of its order.
 //!
 //! Not for: the rounds themselves and strategies (`fltk-fed`), training (`fltk-train`).
 
-pub mod compression;
 mod draws;
 pub mod federator;
 pub mod fuzz;

@@ -98,6 +98,8 @@ impl std::fmt::Display for Address {
 pub struct Introduction {
     /// The name, for people.
     pub name: String,
+    /// The client whose data it has; `None` if every node has all data.
+    pub client: Option<String>,
     /// The version of the program.
     pub program: String,
     /// The kind of processor.

@@ -55,11 +55,19 @@ fn with_nodes(config: &FederatedConfig, num_nodes: usize) -> Vec<u32> {
     })
 }
 
+fn compressed(strategy: &str, form: &str) -> FederatedConfig {
+    FederatedConfig { strategy: Choice::new(strategy), compression: Some(Choice::new(form)), ..config() }
+}
+
 #[test]
 fn any_number_of_nodes_ends_with_the_bits_of_one_process() {
     for (what, config) in [
         ("FedAvg", config()),
         ("SCAFFOLD", FederatedConfig { strategy: Choice::new("SCAFFOLD"), ..config() }),
+        ("fp16", compressed("FedAvg", "fp16")),
+        ("int8 and SCAFFOLD", compressed("SCAFFOLD", "int8")),
+        ("top-k", compressed("FedAvg", "top_k")),
+        ("top-k and SCAFFOLD", compressed("SCAFFOLD", "top_k")),
         ("Krum", FederatedConfig { strategy: Choice::new("Krum"), ..config() }),
         ("power of choice", FederatedConfig { selection: Choice::new("power_of_choice").with("candidates", 8), ..config() }),
     ] {
@@ -68,6 +76,9 @@ fn any_number_of_nodes_ends_with_the_bits_of_one_process() {
         for num_nodes in [1, 3] {
             assert_eq!(with_nodes(&config, num_nodes), expected, "{what} on {num_nodes} nodes");
         }
+        let plain = FederatedConfig { compression: None, ..config.clone() };
+        let uncompressed = bits(&here(federation(&plain, &dummy), &dummy));
+        assert_eq!(uncompressed == expected, config.compression.is_none(), "{what}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The columns of the CSV, in order: the fields of [`ExportRow`].
-pub const COLUMNS: [&str; 26] = [
+pub const COLUMNS: [&str; 27] = [
     "run",
     "experiment",
     "task",
@@ -43,6 +43,7 @@ pub const COLUMNS: [&str; 26] = [
     "client_accuracy_worst_decile",
     "client_accuracy_variance",
     "virtual_seconds",
+    "sent_bytes",
 ];
 
 /// One round or epoch of one run.
@@ -100,6 +101,8 @@ pub struct ExportRow {
     pub client_accuracy_variance: Option<f64>,
     /// The simulated time at which the round's model was complete, in seconds since the run began; absent if time was the wall clock's.
     pub virtual_seconds: Option<f64>,
+    /// The bytes of the updates that count, or of the gradients that a rank sent, as they are sent; absent if nothing was sent, and for rounds of earlier versions.
+    pub sent_bytes: Option<u64>,
 }
 
 /// The format of the table.
@@ -221,6 +224,7 @@ fn rows(run: &RunRef) -> Vec<ExportRow> {
         client_accuracy_worst_decile: row.client_test.map(|clients| clients.worst_decile),
         client_accuracy_variance: row.client_test.map(|clients| clients.variance),
         virtual_seconds: row.virtual_seconds,
+        sent_bytes: row.parallel.map(|parallel| parallel.sent_bytes).or(row.sent_bytes),
     };
     run.history.rows().map(row).collect()
 }

@@ -72,6 +72,9 @@ pub struct Row {
     pub virtual_seconds: Option<f64>,
     /// Seconds of evaluation after this step, of clients included.
     pub test_seconds: f64,
+    /// The bytes of the updates that count, as they are sent; absent for epochs, and for rounds of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_bytes: Option<u64>,
     /// The cost of running on several ranks; absent for a single rank, and for federated rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel: Option<ParallelSummary>,
@@ -94,6 +97,7 @@ impl Row {
                 train_seconds: *train_seconds,
                 virtual_seconds: None,
                 test_seconds: *test_seconds,
+                sent_bytes: None,
                 parallel: *parallel,
             },
             RunEvent::RoundEnded {
@@ -106,6 +110,7 @@ impl Row {
                 train_seconds,
                 virtual_seconds,
                 test_seconds,
+                sent_bytes,
             } => Self {
                 unit: Unit::Round,
                 step: round.0,
@@ -118,6 +123,7 @@ impl Row {
                 train_seconds: *train_seconds,
                 virtual_seconds: *virtual_seconds,
                 test_seconds: *test_seconds,
+                sent_bytes: *sent_bytes,
                 parallel: None,
             },
             _ => return None,

@@ -70,7 +70,7 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional(row.parallel.map(|parallel| parallel.ranks)),
         optional(row.parallel.map(|parallel| number(parallel.communication_seconds))),
         optional(row.parallel.map(|parallel| number(parallel.waiting_seconds))),
-        optional(row.parallel.map(|parallel| parallel.sent_bytes)),
+        optional(row.parallel.map(|parallel| parallel.sent_bytes).or(row.sent_bytes)),
         optional(clients.map(|clients| clients.num_clients)),
         optional(clients.map(|clients| number(clients.accuracy))),
         optional(clients.map(|clients| number(clients.worst_decile))),
@@ -129,6 +129,7 @@ mod tests {
             train_seconds: 0.5,
             virtual_seconds: Some(7.5),
             test_seconds: 0.25,
+            sent_bytes: Some(7),
             parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.125, waiting_seconds: 0.0625, sent_bytes: 64 }),
         }
     }
@@ -144,6 +145,12 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_updates_are_in_the_column_of_those_of_gradients() {
+        let federated = String::from_utf8(row(&Row { parallel: None, ..sample() })).unwrap();
+        assert!(federated.contains(",,,,7,10,0.55,"), "{federated}");
+    }
+
+    #[test]
     fn missing_measurements_are_empty() {
         let bare = Row {
             unit: Unit::Epoch,
@@ -152,6 +159,7 @@ mod tests {
             test: None,
             client_test: None,
             virtual_seconds: None,
+            sent_bytes: None,
             parallel: None,
             ..sample()
         };

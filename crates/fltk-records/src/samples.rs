@@ -67,6 +67,7 @@ pub fn round(round: u32, accuracy: f64) -> RunEvent {
         train_seconds: 0.5,
         virtual_seconds: None,
         test_seconds: 0.25,
+        sent_bytes: None,
     }
 }
 

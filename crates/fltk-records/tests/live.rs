@@ -89,6 +89,7 @@ fn round(round: u32, accuracy: f64) -> RunEvent {
         train_seconds: 2.5,
         virtual_seconds: None,
         test_seconds: 0.5,
+        sent_bytes: None,
     }
 }
 

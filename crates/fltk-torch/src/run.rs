@@ -50,7 +50,7 @@ pub use self::{
     federated::{Listen, Security},
     group::{resume, start},
     launch::inherited_listener,
-    node::{NodeOptions, node},
+    node::{NodeOptions, OwnData, node},
     place::{Network, Place},
     rank::{Source, client},
     result::RunResult,

@@ -36,7 +36,7 @@ fn any_number_of_nodes_ends_with_the_digest_of_one_process() {
     let at = folder.path();
     for (more, nodes) in [
         ("", &[1, 3][..]),
-        ("      strategy: { type: SCAFFOLD }\n", &[2]),
+        ("      strategy: { type: SCAFFOLD }\n      compression: { type: top_k, fraction: 0.05 }\n", &[1, 2]),
         ("      strategy: { type: Ditto }\n      client_test_fraction: 0.2\n", &[2]),
         (
             "      simulation: { clock: virtual, devices: { type: lognormal, median_ms: 5 } }\n      strategy: { type: FedBuff, buffer_size: 2 }\n",

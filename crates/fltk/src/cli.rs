@@ -83,7 +83,7 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Print the JSON Schema of experiment files.
     Schema(SchemaArgs),
-    /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, attacks, clients' devices and hours, optimizers and losses, with their settings.
+    /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, attacks, compressed updates, clients' devices and hours, optimizers and losses, with their settings.
     Catalogue(CatalogueArgs),
     /// List and show federated strategies, and apply one to updates that a file gives, to check its arithmetic.
     #[command(subcommand)]
@@ -451,10 +451,17 @@ Examples:
   fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg
   fltk data show '{name: synthetic, alpha: 0.5, clients: 10}' --partition '{type: natural_id}' --clients 10")]
     Show(DataShowArgs),
-    /// Print which training samples each client of each federated task gets.
+    /// Print which training samples each client of each federated task gets, or write them as data sets of the clients' own.
+    #[command(after_help = "\
+Examples:
+  fltk data split examples/quickstart.yaml --output json > split.json
+  fltk data split examples/quickstart.yaml --write parts        # parts/0, parts/1, ...: for `fltk node --client NAME --data parts/0`")]
     Split {
         #[command(flatten)]
         experiment: ExperimentArgs,
+        /// Write a folder for each client, with its samples as training set, instead of printing them. The experiment has to be a single task with one seed.
+        #[arg(long, value_name = "DIR")]
+        write: Option<PathBuf>,
         #[command(flatten)]
         locations: LocationArgs,
     },

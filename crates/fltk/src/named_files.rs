@@ -48,7 +48,7 @@ pub fn check(parsed: Parsed, base: &Path) -> Result<Parsed, Report> {
             path,
             partition: config.partition.name(),
             dataset: dataset.entry.name,
-            clients: config.clients,
+            clients: config.clients.num(),
             clients_per_round: config.clients_per_round,
             rounds: config.rounds,
         };
@@ -80,9 +80,9 @@ fn refusal(config: &FederatedConfig, dataset: &DatasetEntry, setting: &str, path
         return simulation::check_file(block, choice, &source.text).err().map(|error| (format!("`{path}` can't be used: {error}"), hint));
     }
     let (checked, choice) = match setting.split('.').nth(1) {
-        Some("partition") => (check_file(&config.partition, config.clients, dataset, user_file(&source)), &config.partition),
+        Some("partition") => (check_file(&config.partition, config.clients.num(), dataset, user_file(&source)), &config.partition),
         Some("selection") => {
-            (check_cohorts(user_file(&source), config.rounds, config.clients_per_round, config.clients), &config.selection)
+            (check_cohorts(user_file(&source), config.rounds, config.clients_per_round, config.clients.num()), &config.selection)
         }
         _ => return None,
     };

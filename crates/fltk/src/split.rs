@@ -16,12 +16,15 @@ use crate::{
     inputs,
 };
 
-/// Returns the samples of each client in the training set. Paths are relative to `base`.
+/// Returns the samples of each client in the training set: none if clients have data of their own. Paths are relative to `base`.
 ///
 /// # Errors
 /// If the partition is impossible for this data set, or its file can't be read.
 pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Path) -> anyhow::Result<Division> {
-    divide(dataset, config.clients, &config.partition, seed, base)
+    if config.has_own_data() {
+        return Ok(vec![Vec::new(); config.clients.num() as usize].into());
+    }
+    divide(dataset, config.clients.num(), &config.partition, seed, base)
 }
 
 /// Returns the samples of each client that it trains on, and those that it is tested on.
@@ -33,7 +36,7 @@ pub fn train_and_test(dataset: &Dataset, config: &FederatedConfig, seed: Seed, b
     if config.client_test_fraction.is_some() && !samples.has_tests() {
         let message = format!(
             "`client_test_fraction`: none of {} clients has two samples, one to train on and one to be tested on\nhint: use fewer clients, or leave it out",
-            config.clients
+            config.clients.num()
         );
         return Err(failure(Exit::Experiment, message));
     }

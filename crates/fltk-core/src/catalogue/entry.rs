@@ -473,6 +473,35 @@ impl AsRef<Entry> for SelectionEntry {
     }
 }
 
+/// A form of compressed updates.
+#[derive(Debug, PartialEq)]
+pub struct CompressionEntry {
+    /// The name and parameters.
+    pub entry: Entry,
+    /// True if a client keeps what it doesn't send, and adds it to its next difference.
+    pub has_feedback: bool,
+}
+
+impl CompressionEntry {
+    /// Creates the entry of a form of which clients keep nothing.
+    #[must_use]
+    pub const fn new(entry: Entry) -> Self {
+        Self { entry, has_feedback: false }
+    }
+
+    /// Creates the entry of a form of which clients keep what they don't send.
+    #[must_use]
+    pub const fn with_feedback(entry: Entry) -> Self {
+        Self { entry, has_feedback: true }
+    }
+}
+
+impl AsRef<Entry> for CompressionEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
 /// An attack of malicious clients, and what it needs of a data set.
 #[derive(Debug, PartialEq)]
 pub struct AttackEntry {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use super::{AttackEntry, Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry, SelectionEntry, StrategyEntry};
+use super::{
+    AttackEntry, Choice, ChoiceError, CompressionEntry, DatasetEntry, Entry, NetEntry, PartitionerEntry, SelectionEntry, StrategyEntry,
+};
 
 /// The entries of one kind.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub struct Entries {
     pub selections: Vec<&'static SelectionEntry>,
     /// The attacks of malicious clients.
     pub attacks: Vec<&'static AttackEntry>,
+    /// The forms of compressed updates.
+    pub compressions: Vec<&'static CompressionEntry>,
     /// The devices of clients on a virtual clock.
     pub devices: Vec<&'static Entry>,
     /// The links of clients on a virtual clock.
@@ -95,6 +99,8 @@ pub struct Catalogues {
     pub selections: Catalogue<SelectionEntry>,
     /// The attacks of malicious clients.
     pub attacks: Catalogue<AttackEntry>,
+    /// The forms of compressed updates.
+    pub compressions: Catalogue<CompressionEntry>,
     /// The devices of clients on a virtual clock.
     pub devices: Catalogue,
     /// The links of clients on a virtual clock.
@@ -120,6 +126,7 @@ impl Catalogues {
             strategies: Catalogue::new("strategy", entries.strategies),
             selections: Catalogue::new("selection", entries.selections),
             attacks: Catalogue::new("attack", entries.attacks),
+            compressions: Catalogue::new("compression", entries.compressions),
             devices: Catalogue::new("devices", entries.devices),
             links: Catalogue::new("network", entries.links),
             availability: Catalogue::new("availability", entries.availability),

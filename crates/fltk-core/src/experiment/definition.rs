@@ -57,6 +57,11 @@ pub fn selection(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/selection" })
 }
 
+/// Refers to the definition of the compression of updates, or nothing.
+pub fn optional_compression(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "$ref": "#/$defs/compression" }, { "type": "null" }] })
+}
+
 /// Refers to the definition of an attack, or nothing.
 pub fn optional_attack(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "$ref": "#/$defs/attack" }, { "type": "null" }] })

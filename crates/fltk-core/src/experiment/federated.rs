@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientFigure, ClientGroup, Clock, Epochs, FaultsConfig, ParticipationConfig, SimulationConfig, WorkConfig, definition};
+use super::{
+    ClientFigure, ClientGroup, Clients, Clock, DataPlace, Epochs, FaultsConfig, ParticipationConfig, SimulationConfig, WorkConfig,
+    definition,
+};
 use crate::catalogue::{Choice, StrategyEntry};
 
 /// Settings of a federated task.
@@ -11,9 +14,19 @@ use crate::catalogue::{Choice, StrategyEntry};
 #[schemars(rename = "federated")]
 #[serde(deny_unknown_fields)]
 pub struct FederatedConfig {
-    /// Number of clients among which the training set is divided.
+    /// Number of clients among which the training set is divided; or the names of clients that have data of their own.
+    pub clients: Clients,
+    /// The place of the clients' training data.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub data: DataPlace,
+    /// Number of clients that have to be there before a round begins, where they have data of their own: `clients_per_round` if left out, and not less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub clients: u32,
+    pub min_available: Option<u32>,
+    /// The most samples that count of a client that has data of its own, since nobody can check the number that it claims; no limit if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000u64))]
+    pub max_samples: Option<u64>,
     /// Number of clients that take part in a round; at most `clients`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub clients_per_round: u32,
@@ -43,6 +56,10 @@ pub struct FederatedConfig {
     /// The strategy that turns client updates into the next global model.
     #[schemars(schema_with = "definition::strategy")]
     pub strategy: Choice,
+    /// The compression of clients' updates; they are sent as they are if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "definition::optional_compression")]
+    pub compression: Option<Choice>,
     /// Gaussian noise on the clients' training images: its variance for the last client, in units of the squared largest pixel value. Client `i` of `N`,
     /// counted from 1, has `i/N` of it (Li et al. 2022, arXiv:2102.02079, noise-based feature imbalance).
     #[schemars(range(min = 0.0, max = 100.0))]
@@ -69,7 +86,7 @@ pub struct FederatedConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<FaultsConfig>,
     /// The number of node processes that train the clients; 0 for none, so that one process does it all. It affects the time taken, not the results.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(range(max = 1000))]
     pub nodes: u32,
     /// The clock, and the clients' devices, links and availability if time is simulated; the wall clock if left out.
@@ -102,7 +119,10 @@ impl FederatedConfig {
     #[must_use]
     pub fn new(clients: u32, clients_per_round: u32, rounds: u32) -> Self {
         Self {
-            clients,
+            clients: clients.into(),
+            data: DataPlace::Everywhere,
+            min_available: None,
+            max_samples: None,
             clients_per_round,
             rounds,
             epochs_per_round: Some(Epochs(1.0)),
@@ -112,6 +132,7 @@ impl FederatedConfig {
             partition: Choice::new("uniform"),
             selection: Choice::new("random"),
             strategy: Choice::new("FedAvg"),
+            compression: None,
             feature_noise: 0.0,
             evaluate_every: 1,
             client_test_fraction: None,
@@ -142,6 +163,12 @@ impl FederatedConfig {
         self.simulation.as_ref().filter(|simulation| simulation.clock == Clock::Virtual)
     }
 
+    /// Returns true if each client has data of its own.
+    #[must_use]
+    pub fn has_own_data(&self) -> bool {
+        self.data == DataPlace::Here
+    }
+
     /// Returns the local epochs in one round, as far as a schedule counts them.
     #[must_use]
     pub fn epochs(&self) -> Epochs {
@@ -149,7 +176,6 @@ impl FederatedConfig {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

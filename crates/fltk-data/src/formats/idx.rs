@@ -27,6 +27,23 @@ pub fn image_set(images: Vec<u8>, labels: &[u8], side: u32, num_classes: usize) 
     Ok(ImageSet { pixels, labels, shape: [1, side as usize, side as usize] })
 }
 
+/// Returns the two files, images and labels, of these images of a set, in the order of `chosen`. Labels have to be below 256, and images to have one channel.
+///
+/// # Panics
+/// If one of them isn't in the set.
+#[must_use]
+pub fn files(set: &ImageSet, chosen: &[u32]) -> [Vec<u8>; 2] {
+    let [_, height, width] = set.shape.map(|size| u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
+    let num = u32::try_from(chosen.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut images = [IMAGES_MAGIC.to_be_bytes(), num, height, width].concat();
+    let mut labels = [LABELS_MAGIC.to_be_bytes(), num].concat();
+    for &index in chosen {
+        images.extend_from_slice(set.image(index as usize));
+        labels.extend(set.labels[index as usize].to_be_bytes().last());
+    }
+    [images, labels]
+}
+
 /// Returns the pixels of an IDX image file whose images are `side x side`. Takes the file's bytes and gives them back without their header.
 fn read_images(mut bytes: Vec<u8>, side: u32) -> Result<Vec<u8>, FormatError> {
     let [count, height, width] = header(&bytes, IMAGES_MAGIC, "an IDX image file")?;
@@ -90,6 +107,9 @@ mod tests {
         let set = image_set(images, &file(LABELS_MAGIC, &[2], &[9, 0]), 2, 10).expect("a good pair");
         assert_eq!(set, ImageSet { pixels: vec![1, 2, 3, 4, 5, 6, 7, 8], labels: vec![9, 0], shape: [1, 2, 2] });
         assert_eq!(set.image(1), [5, 6, 7, 8]);
+        let [images, labels] = files(&set, &[1]);
+        let chosen = image_set(images, &labels, 2, 10).expect("a good pair");
+        assert_eq!(chosen, ImageSet { pixels: vec![5, 6, 7, 8], labels: vec![0], shape: [1, 2, 2] });
     }
 
     #[test]

@@ -34,11 +34,12 @@ pub(super) fn check(config: &FederatedConfig, dataset: &DatasetEntry, places: &P
     }
     // With so many clients, one has 2 samples only if others have none.
     if let Some(num_train) =
-        dataset.num_train.filter(|num_train| config.partition.name() == "uniform" && *num_train < config.clients.saturating_add(1))
+        dataset.num_train.filter(|num_train| config.partition.name() == "uniform" && *num_train < config.clients.num().saturating_add(1))
     {
-        let message = format!("no client could be tested: {num_train} training samples are one for each of {} clients", config.clients);
+        let message =
+            format!("no client could be tested: {num_train} training samples are one for each of {} clients", config.clients.num());
         let problem = Problem::error(at("client_test_fraction").span, message);
-        let problem = problem.label(at("clients").span, format!("{} clients", config.clients));
+        let problem = problem.label(at("clients").span, format!("{} clients", config.clients.num()));
         problems.push(problem.hint("a client with two samples or more keeps one for testing: use fewer clients"));
     }
 }

@@ -45,9 +45,9 @@ fn too_many_malicious(config: &FederatedConfig, strategy: &StrategyEntry, places
     let attack = config.faults.as_ref()?.attack.as_ref()?;
     let cohort = config.clients_per_round;
     let Withstood { clients, parameter, says } = (strategy.withstands)(&config.strategy, cohort)?;
-    let num_malicious = num_affected(ATTACK_FRACTION.of(attack), config.clients);
+    let num_malicious = num_affected(ATTACK_FRACTION.of(attack), config.clients.num());
     // In whole numbers: a product of fractions may be rounded to just above the number that is withstood.
-    let (product, num_clients) = (u64::from(num_malicious) * u64::from(cohort), u64::from(config.clients).max(1));
+    let (product, num_clients) = (u64::from(num_malicious) * u64::from(cohort), u64::from(config.clients.num()).max(1));
     if product <= u64::from(clients) * num_clients {
         return None;
     }
@@ -56,7 +56,7 @@ fn too_many_malicious(config: &FederatedConfig, strategy: &StrategyEntry, places
     let message = format!("{says}, and of the {cohort} clients of a round {mean} are malicious on average");
     let at = |path: &str| places.at(&format!("federated.{path}"));
     let problem = Problem::new(Severity::Warning, Some(at(&format!("strategy.{parameter}")).span), message);
-    let problem = problem.label(at("faults.attack.fraction").span, format!("{num_malicious} of {} clients", config.clients));
+    let problem = problem.label(at("faults.attack.fraction").span, format!("{num_malicious} of {} clients", config.clients.num()));
     let hint = if product * 2 >= num_clients * u64::from(cohort) {
         "no such rule withstands half of the clients: lower `fraction`".to_owned()
     } else {

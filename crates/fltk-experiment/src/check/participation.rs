@@ -38,13 +38,14 @@ fn check_participation(config: &FederatedConfig, places: &Places<'_>, problems: 
         let problem = problem.label(places.at("federated.selection").span, "the file gives the clients of each round");
         problems.push(problem.hint("leave `over_select` out, or use another selection"));
     }
-    if num_selected > config.clients.into() && per_round <= config.clients {
+    if num_selected > config.clients.num().into() && per_round <= config.clients.num() {
         let message = format!(
             "`over_select` is {}: {num_selected} clients would be selected for a round of {per_round}, and there are {}",
-            participation.over_select, config.clients
+            participation.over_select,
+            config.clients.num()
         );
         let problem = Problem::error(at("over_select").span, message);
-        let problem = problem.label(places.at("federated.clients").span, format!("{} clients", config.clients));
+        let problem = problem.label(places.at("federated.clients").span, format!("{} clients", config.clients.num()));
         problems.push(problem.hint("lower `over_select` or `clients_per_round`, or raise `clients`"));
     }
 }
@@ -67,14 +68,16 @@ fn check_losses(config: &FederatedConfig, catalogues: &Catalogues, places: &Plac
         let problem = Problem::error(at("crash.last_round").span, message);
         problems.push(problem.hint("clients crash in a round from `first_round` to `last_round`"));
     }
-    let num_crashed = num_affected(crash.fraction, config.clients);
-    let (left, needed) = (config.clients.saturating_sub(num_crashed), config.min_updates(strategy));
+    let num_crashed = num_affected(crash.fraction, config.clients.num());
+    let (left, needed) = (config.clients.num().saturating_sub(num_crashed), config.min_updates(strategy));
     if num_crashed == 0 {
-        problems.push(nobody(at("crash.fraction").span, crash.fraction, config.clients, "would crash"));
+        problems.push(nobody(at("crash.fraction").span, crash.fraction, config.clients.num(), "would crash"));
     } else if left < needed && last < config.rounds {
         let updates = if needed == 1 { "1 update".to_owned() } else { format!("{needed} updates") };
-        let message =
-            format!("{num_crashed} of {} clients crash until round {last}: {left} are left, and a round needs {updates}", config.clients);
+        let message = format!(
+            "{num_crashed} of {} clients crash until round {last}: {left} are left, and a round needs {updates}",
+            config.clients.num()
+        );
         problems.push(Problem::error(at("crash.fraction").span, message).hint("lower `fraction`"));
     }
 }
@@ -95,8 +98,8 @@ fn check_attack(
         problems.push(Problem::error(at("type").span, message).hint(format!("for text: {}", super::partition::listed(others))));
     }
     let fraction = ATTACK_FRACTION.of(settings);
-    if num_affected(fraction, config.clients) == 0 {
-        problems.push(nobody(at("fraction").span, fraction, config.clients, "would be malicious"));
+    if num_affected(fraction, config.clients.num()) == 0 {
+        problems.push(nobody(at("fraction").span, fraction, config.clients.num(), "would be malicious"));
     }
 }
 

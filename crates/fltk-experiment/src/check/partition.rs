@@ -21,10 +21,10 @@ pub(super) fn check(
     check_natural_clients(config, partitioner, data, dataset, places, problems);
     let Some(num_train) = dataset.num_train else { return };
     let per_client = partitioner.samples_per_client.map_or(1, |parameter| parameter.of(&config.partition));
-    let needed = u64::from(config.clients) * u64::from(per_client);
+    let needed = u64::from(config.clients.num()) * u64::from(per_client);
     if needed > u64::from(num_train) {
         let place = places.at("federated.clients");
-        let (clients, name) = (config.clients, dataset.entry.name);
+        let (clients, name) = (config.clients.num(), dataset.entry.name);
         let message = format!("{clients} clients with at least {per_client} each need {needed} samples, and `{name}` has {num_train}");
         problems.push(Problem::error(place.span, message).hint(format!("at most {} clients", num_train / per_client)));
     }
@@ -38,7 +38,7 @@ fn check_needs(
     places: &Places<'_>,
     problems: &mut Vec<Problem>,
 ) {
-    let (clients, kind, name) = (config.clients, partitioner.entry.name, dataset.entry.name);
+    let (clients, kind, name) = (config.clients.num(), partitioner.entry.name, dataset.entry.name);
     let at = |key: &str| places.at(&format!("federated.partition.{key}"));
     let mut refuse = |place: Place, message: String, hint: String| problems.push(Problem::error(place.span, message).hint(hint));
     if partitioner.needs_natural_clients && !dataset.has_natural_clients {
@@ -89,7 +89,7 @@ fn check_natural_clients(
     problems: &mut Vec<Problem>,
 ) {
     let Some(parameter) = dataset.natural_clients.filter(|_| partitioner.needs_natural_clients) else { return };
-    let (own, clients, name) = (parameter.of(data), config.clients, dataset.entry.name);
+    let (own, clients, name) = (parameter.of(data), config.clients.num(), dataset.entry.name);
     let (all, made) = (places.at("federated.clients"), places.at("dataset"));
     let problem = if clients > own {
         Problem::error(all.span, format!("there are {clients} clients, and `{name}` is made for {own}"))
@@ -114,8 +114,8 @@ fn check_sizes(
     let Some(parameter) = partitioner.client_sizes else { return };
     let sizes = parameter.of(&config.partition);
     let place = places.at(&format!("federated.partition.{}", parameter.name()));
-    if sizes.len() != config.clients as usize {
-        let (all, clients) = (places.at("federated.clients"), format!("{} clients", config.clients));
+    if sizes.len() != config.clients.num() as usize {
+        let (all, clients) = (places.at("federated.clients"), format!("{} clients", config.clients.num()));
         let message = format!("the length of `{}` is {}, and the task has {clients}", place.name, sizes.len());
         problems.push(Problem::error(place.span, message).label(all.span, clients).hint("give the number of samples of each client"));
         return;

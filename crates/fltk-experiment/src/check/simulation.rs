@@ -39,9 +39,10 @@ fn check_asynchronous(config: &FederatedConfig, catalogues: &Catalogues, places:
         let problem = Problem::error(places.at(path).span, message);
         problems.push(problem.label(of_strategy, format!("`{name}` is asynchronous")).hint(hint));
     };
-    if buffer > config.clients {
-        let message = format!("a model of `{name}` needs the updates of {buffer} different clients, and there are {}", config.clients);
-        refuse("federated.strategy.buffer_size", message, format!("choose at most {}, or raise `clients`", config.clients));
+    if buffer > config.clients.num() {
+        let message =
+            format!("a model of `{name}` needs the updates of {buffer} different clients, and there are {}", config.clients.num());
+        refuse("federated.strategy.buffer_size", message, format!("choose at most {}, or raise `clients`", config.clients.num()));
     }
     let selection = catalogues.selections.get(config.selection.name());
     if selection.is_some_and(|selection| !selection.is_one_by_one) {
@@ -50,6 +51,14 @@ fn check_asynchronous(config: &FederatedConfig, catalogues: &Catalogues, places:
         let others: Vec<String> =
             catalogues.selections.iter().filter(|other| other.is_one_by_one).map(|other| format!("`{}`", other.entry.name)).collect();
         refuse("federated.selection.type", message, format!("selections for asynchronous strategies: {}", others.join(", ")));
+    }
+    let compression = config.compression.as_ref().and_then(|compression| catalogues.compressions.get(compression.name()));
+    if let Some(compression) = compression.filter(|compression| compression.has_feedback) {
+        let message =
+            format!("with `{}`, clients keep what they don't send, and under `{name}` they begin one by one", compression.entry.name);
+        let others = catalogues.compressions.iter().filter(|other| !other.has_feedback);
+        let others: Vec<String> = others.map(|other| format!("`{}`", other.entry.name)).collect();
+        refuse("federated.compression.type", message, format!("compressions for asynchronous strategies: {}", others.join(", ")));
     }
     if config.participation.is_some() {
         let message =

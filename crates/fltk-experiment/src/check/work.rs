@@ -63,8 +63,8 @@ fn check_clients(
     });
     // One problem says enough, of thousands of numbers.
     for (part, (first, last)) in ranges.into_iter().enumerate() {
-        if last >= config.clients {
-            let message = format!("there is no client {last}: the last of {} is {}", config.clients, config.clients - 1);
+        if last >= config.clients.num() {
+            let message = format!("there is no client {last}: the last of {} is {}", config.clients.num(), config.clients.num() - 1);
             refuse(part, message, "clients are counted from 0");
             break;
         }

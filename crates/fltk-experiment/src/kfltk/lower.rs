@@ -180,7 +180,10 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
     let span = entry.node.get("aggregation").map_or(entry.node.span, |node| node.span);
     let strategy = aggregate(learning.aggregation, strategy, span, problems);
     Some(Setting::Federated(FederatedConfig {
-        clients: class.system_parameters.data_parallelism,
+        clients: class.system_parameters.data_parallelism.into(),
+        data: fltk_core::experiment::DataPlace::Everywhere,
+        min_available: None,
+        max_samples: None,
         clients_per_round: learning.clients_per_round.unwrap_or(1),
         rounds: learning.rounds.unwrap_or(1),
         epochs_per_round: Some(learning.epochs_per_round.unwrap_or(1).into()),
@@ -190,6 +193,7 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         partition: partition.unwrap_or_else(|| Choice::new("uniform")),
         selection: Choice::new("random"),
         strategy,
+        compression: None,
         feature_noise: 0.0,
         evaluate_every: default_of("federated", "evaluate_every")?,
         client_test_fraction: None,

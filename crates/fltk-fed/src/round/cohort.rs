@@ -86,7 +86,7 @@ impl Cohort {
         }
         let total_samples = clients.iter().map(|&client| setup.samples_of(client)).sum();
         let terms = Arc::new(setup.terms(round, server));
-        let facts = CohortFacts { total_samples, num_clients: setup.config.clients };
+        let facts = CohortFacts { total_samples, num_clients: setup.config.clients.num() };
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), facts);
         let member = |client| {
             let attended = attended.and_then(|of| of.get(&client));

@@ -266,7 +266,7 @@ impl Flow {
         let mut arrived = std::mem::take(&mut self.arrived);
         arrived.sort_by_key(|arrived| (arrived.flight.round, arrived.update.client));
         let total_samples = arrived.iter().map(|arrived| setup.samples_of(arrived.update.client)).sum();
-        let facts = CohortFacts { total_samples, num_clients: setup.config.clients };
+        let facts = CohortFacts { total_samples, num_clients: setup.config.clients.num() };
         let mut aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&self.state), facts);
         let (mut records, mut trained, mut clients) = (Vec::new(), Vec::new(), Vec::new());
         let (mut num_samples, mut num_steps, mut loss_sum) = (0_u64, 0_u64, 0.0);

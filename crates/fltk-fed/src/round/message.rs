@@ -16,7 +16,7 @@ use fltk_core::{
 };
 
 use super::{Failure, OtherSettings, ProtocolError, SettingsDigest};
-use crate::simulation::Micros;
+use crate::{compression::Encoded, simulation::Micros};
 
 /// A point in time, relative to an origin that the caller chose. It decides whether an answer comes before a deadline, and who is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +152,8 @@ pub struct ClientUpdate {
     pub extras: Extras,
     /// The arrays over the elements of all parameters that the strategy asks for, in addition to the model.
     pub arrays: Arrays,
+    /// The model as it travels, if updates are [compressed](crate::compression): `state` is what the other side reads. A transport that sends nothing drops it.
+    pub encoded: Option<Box<Encoded>>,
     /// The wall-clock time of local training, in seconds. A transport that measures it itself overwrites it.
     pub seconds: f64,
 }
@@ -160,7 +162,13 @@ impl ClientUpdate {
     /// Creates the answer to `order`, without arrays and with no time measured yet.
     #[must_use]
     pub fn answer(order: &TrainOrder, state: ModelState, train: TrainSummary, extras: Extras) -> Self {
-        Self { round: order.round, client: order.client, state, train, extras, arrays: Arrays::new(), seconds: 0.0 }
+        Self { round: order.round, client: order.client, state, train, extras, arrays: Arrays::new(), encoded: None, seconds: 0.0 }
+    }
+
+    /// Returns the same answer, with nothing to send.
+    #[must_use]
+    pub fn stays(self) -> Self {
+        Self { encoded: None, ..self }
     }
 
     /// Returns the same answer with these arrays.
@@ -236,6 +244,18 @@ pub enum Event {
         round: Round,
         /// The reason, for a person.
         reason: String,
+    },
+    /// A client that has data of its own is there from now on, and may be selected; or says another number of samples than before.
+    ClientCame {
+        /// The client.
+        client: ClientId,
+        /// The number of samples that it says it has.
+        num_samples: u64,
+    },
+    /// A client that has data of its own isn't there any more. What it was ordered to do stays as it is, until it fails or is late.
+    ClientLeft {
+        /// The client.
+        client: ClientId,
     },
     /// The [time to wake up](super::Federation::wake) has come: enough clients may be there now.
     Awoke,
@@ -380,6 +400,8 @@ pub struct RoundRecord {
     pub virtual_seconds: Option<f64>,
     /// Seconds of the evaluations; 0 if there was none.
     pub test_seconds: f64,
+    /// The bytes of the updates that count, as they are sent; `None` for round 0.
+    pub sent_bytes: Option<u64>,
 }
 
 impl From<&ClientRecord> for RunEvent {
@@ -403,6 +425,7 @@ impl From<&RoundRecord> for RunEvent {
             train_seconds: round.train_seconds,
             virtual_seconds: round.virtual_seconds,
             test_seconds: round.test_seconds,
+            sent_bytes: round.sent_bytes,
         }
     }
 }

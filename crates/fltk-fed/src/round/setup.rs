@@ -21,9 +21,10 @@ use fltk_core::{
 use super::{SettingsDigest, Timestamp, work};
 use crate::{
     attack,
+    compression::{self, Compression},
     faults::Faults,
     selection::{self, Profile, Selecting, Selection},
-    simulation::{Fleet, model_bytes},
+    simulation::{Fleet, model_bytes, parameter_bytes},
     state_check::StateError,
     strategy::{self, Spec},
 };
@@ -34,10 +35,10 @@ const SAMPLES_MAX: u64 = 1 << 53;
 /// The reason why a federation can't be set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SetupError {
-    /// The catalogue has no strategy, selection or attack of that name.
+    /// The catalogue has no strategy, selection, compression or attack of that name.
     #[error("there is no {kind} `{name}`")]
     Unknown {
-        /// The kind of entry: `strategy`, `selection` or `attack`.
+        /// The kind of entry: `strategy`, `selection`, `compression` or `attack`.
         kind: &'static str,
         /// The name according to the configuration.
         name: String,
@@ -107,6 +108,14 @@ pub enum SetupError {
     /// The clients that work according to a checkpoint can't be.
     #[error("the clients in the middle of their work can't be used: {0}")]
     InFlight(String),
+    /// The strategy has the server train, and the server has no data.
+    #[error(
+        "under `{strategy}`, the server trains itself, and the clients' data isn't there; hint: use another strategy with `data: here`"
+    )]
+    NoRootData {
+        /// The strategy.
+        strategy: &'static str,
+    },
     /// An asynchronous strategy lacks something.
     #[error("the strategy `{strategy}` is asynchronous: {problem}")]
     Asynchronous {
@@ -143,7 +152,7 @@ pub struct Setup {
     pub(super) checkpoint_every: u32,
     /// The number of samples that each client holds. These are the weights of the average, never numbers that a client reports.
     pub(super) samples: Vec<u64>,
-    /// The clients with samples, ascending.
+    /// The clients with samples, ascending; of those that have data of their own, the ones that are there.
     pub(super) eligible: Vec<ClientId>,
     /// The groups of clients with terms of their own.
     groups: work::Groups,
@@ -155,6 +164,8 @@ pub struct Setup {
     pub(super) cohorts: Vec<Vec<ClientId>>,
     /// The clients' devices, links and availability, if time is simulated.
     pub(super) fleet: Option<Arc<Fleet>>,
+    /// The compression of updates, if they are compressed.
+    compression: Option<Compression>,
 }
 
 impl Setup {
@@ -191,7 +202,7 @@ impl Setup {
         checkpoint_every: u32,
     ) -> Result<Self, SetupError> {
         let counts = [
-            ("clients", config.clients),
+            ("clients", config.clients.num()),
             ("clients_per_round", config.clients_per_round),
             ("rounds", config.rounds),
             ("evaluate_every", config.evaluate_every),
@@ -202,22 +213,38 @@ impl Setup {
             return Err(SetupError::Zero { field });
         }
         check_participation(&config)?;
-        if u32::try_from(client_samples.len()) != Ok(config.clients) {
-            return Err(SetupError::Parts { clients: config.clients, parts: client_samples.len() });
+        if u32::try_from(client_samples.len()) != Ok(config.clients.num()) {
+            return Err(SetupError::Parts { clients: config.clients.num(), parts: client_samples.len() });
         }
         let total = client_samples.iter().try_fold(0_u64, |sum, &samples| sum.checked_add(samples));
         if total.is_none_or(|total| total > SAMPLES_MAX) {
             return Err(SetupError::TooManySamples);
         }
-        let eligible: Vec<ClientId> =
-            (0..config.clients).zip(&client_samples).filter(|(_, samples)| **samples > 0).map(|(client, _)| ClientId(client)).collect();
+        // Those that have data of their own come later, all of them perhaps.
+        let may_have = |samples: u64| samples > 0 || config.has_own_data();
+        let mut eligible: Vec<ClientId> = (0..config.clients.num())
+            .zip(&client_samples)
+            .filter(|(_, samples)| may_have(**samples))
+            .map(|(client, _)| ClientId(client))
+            .collect();
         if (eligible.len() as u64) < config.num_selected() {
-            return Err(SetupError::TooFewClients { needed: config.num_selected(), with_samples: eligible.len(), clients: config.clients });
+            return Err(SetupError::TooFewClients {
+                needed: config.num_selected(),
+                with_samples: eligible.len(),
+                clients: config.clients.num(),
+            });
         }
         let size = SelectionSize { selected: config.num_selected(), clients: eligible.len() as u64 };
         (selection.entry.fits)(&config.selection, size).map_err(SetupError::Selection)?;
-        check_asynchronous(&config, strategy, selection, eligible.len())?;
+        if strategy.root.is_some() && config.has_own_data() {
+            return Err(SetupError::NoRootData { strategy: strategy.name() });
+        }
+        let compression = Compression::of(&config).map_err(|name| unknown("compression", &name))?;
+        check_asynchronous(&config, strategy, selection, compression.as_ref(), eligible.len())?;
         let faults = draw_faults(&config, seed, &eligible)?;
+        if config.has_own_data() {
+            eligible.clear();
+        }
         let settings = SettingsDigest::default();
         let (samples, cohorts, groups) = (client_samples, Vec::new(), work::Groups::of(&config));
         Ok(Self {
@@ -234,6 +261,7 @@ impl Setup {
             settings,
             cohorts,
             fleet: None,
+            compression,
         })
     }
 
@@ -258,7 +286,7 @@ impl Setup {
             fleet,
             clients: &self.eligible,
             work: work::usual(&self.config),
-            model_bytes: model_bytes(state),
+            bytes: (model_bytes(state), self.update_bytes(state)),
         });
         let usual = Selecting::new(&self.config.selection, (self.seed, round), eligible, self.num_selected(), &self.samples, server);
         Selecting { given: self.given(round), losses, profile, ..usual }
@@ -275,10 +303,39 @@ impl Setup {
         self.fleet.as_ref().map_or(now, |fleet| now.plus(fleet.server()))
     }
 
-    /// Returns the number of clients among which the selection wants to choose, at most all that hold samples.
+    /// Returns the number of clients that have to be there: as many as the selection wants to choose among, at most all that hold samples.
     pub(super) fn num_wanted(&self) -> usize {
+        if self.config.has_own_data() {
+            let least = self.config.min_available.unwrap_or(self.config.clients_per_round);
+            return self.num_selected().max(least as usize);
+        }
         let wanted = (self.selection.entry.pool)(&self.config.selection, self.config.num_selected());
         usize::try_from(wanted).unwrap_or(usize::MAX).min(self.eligible.len())
+    }
+
+    /// Notes that a client with data of its own is there, and says that it has so many samples.
+    pub(super) fn came(&mut self, client: ClientId, num_samples: u64) {
+        let Some(samples) = self.samples.get_mut(client.0 as usize).filter(|_| self.config.has_own_data()) else { return };
+        *samples =
+            num_samples.min(self.config.max_samples.unwrap_or(u64::MAX)).min(SAMPLES_MAX / u64::from(self.config.clients.num()).max(1));
+        match self.eligible.binary_search(&client) {
+            Err(place) if *samples > 0 => self.eligible.insert(place, client),
+            Ok(place) if *samples == 0 => drop(self.eligible.remove(place)),
+            _ => {}
+        }
+    }
+
+    /// Notes that a client with data of its own isn't there any more.
+    pub(super) fn left(&mut self, client: ClientId) {
+        if let (true, Ok(place)) = (self.config.has_own_data(), self.eligible.binary_search(&client)) {
+            self.eligible.remove(place);
+        }
+    }
+
+    /// Returns the clients with data of their own that aren't there, ascending; none if all nodes have all data.
+    pub(super) fn away(&self) -> impl Iterator<Item = ClientId> {
+        let all = if self.config.has_own_data() { self.config.clients.num() } else { 0 };
+        (0..all).map(ClientId).filter(|client| self.eligible.binary_search(client).is_err())
     }
 
     /// Returns the number of samples of each client.
@@ -348,7 +405,7 @@ impl Setup {
 
     /// Returns the number under which the server trains on its own samples, that after the last client's; `None` if it doesn't.
     pub(super) fn root(&self) -> Option<ClientId> {
-        self.strategy.root.map(|_| ClientId(self.config.clients))
+        self.strategy.root.map(|_| ClientId(self.config.clients.num()))
     }
 
     /// Returns the number of samples that a client holds, or the server itself.
@@ -360,7 +417,8 @@ impl Setup {
     }
 
     /// Returns true if a client that fails costs its update, not the run: under a `participation` block, and under robust rules.
-    pub(super) fn tolerates_failures(&self) -> bool {
+    #[must_use]
+    pub fn tolerates_failures(&self) -> bool {
         self.config.participation.is_some() || self.strategy.is_robust()
     }
 
@@ -378,7 +436,26 @@ impl Setup {
     /// Returns true if clients keep state between rounds.
     #[must_use]
     pub fn clients_keep_state(&self) -> bool {
-        !self.strategy.keeps.is_empty()
+        !self.strategy.keeps.is_empty() || self.compression.as_ref().is_some_and(Compression::has_feedback)
+    }
+
+    /// Returns true if each client has data of its own, at its own node.
+    #[must_use]
+    pub fn has_own_data(&self) -> bool {
+        self.config.has_own_data()
+    }
+
+    /// Returns the compression of updates; `None` if they travel as they are.
+    #[must_use]
+    pub fn compression(&self) -> Option<&Compression> {
+        self.compression.as_ref()
+    }
+
+    /// Returns the bytes of the update of a client as it travels: its model, and the arrays that the strategy wants.
+    #[must_use]
+    pub fn update_bytes(&self, model: &ModelState) -> u64 {
+        let of_model = self.compression.as_ref().map_or_else(|| model_bytes(model), |compression| compression.num_bytes(&model.layout));
+        of_model + self.strategy.arrays.len() as u64 * parameter_bytes(model)
     }
 
     /// Returns the number of clients that are selected for a round.
@@ -413,10 +490,16 @@ impl Setup {
             proximal_mu: 0.0,
             arrays: Arc::default(),
             extras: self.strategy.extras.iter().map(|extra| extra.name.to_owned()).collect(),
-            keeps: self.strategy.keeps.iter().map(|&name| name.to_owned()).collect(),
+            keeps: self.keeps().map(str::to_owned).collect(),
         };
         (self.strategy.set_terms)(&self.config.strategy, server, &mut terms);
         terms
+    }
+
+    /// Returns the names of what clients keep between rounds.
+    fn keeps(&self) -> impl Iterator<Item = &'static str> {
+        let residual = self.compression.as_ref().is_some_and(Compression::has_feedback).then_some(compression::RESIDUAL);
+        self.strategy.keeps.iter().copied().chain(residual)
     }
 
     /// Returns the terms of `round` for `client`, given the usual ones.
@@ -460,7 +543,13 @@ fn unknown(kind: &'static str, name: &str) -> SetupError {
 }
 
 /// Checks that an asynchronous strategy has what it needs.
-fn check_asynchronous(config: &FederatedConfig, strategy: &Spec, selection: &Selection, num_eligible: usize) -> Result<(), SetupError> {
+fn check_asynchronous(
+    config: &FederatedConfig,
+    strategy: &Spec,
+    selection: &Selection,
+    compression: Option<&Compression>,
+    num_eligible: usize,
+) -> Result<(), SetupError> {
     let Some(buffer) = strategy.entry.buffer.map(|buffer| buffer(&config.strategy)) else { return Ok(()) };
     let refuse = |problem: String| Err(SetupError::Asynchronous { strategy: strategy.name(), problem });
     let is_concerted = |name: &str| attack::by_name(name).is_some_and(|attack| attack.entry.is_concerted);
@@ -469,6 +558,12 @@ fn check_asynchronous(config: &FederatedConfig, strategy: &Spec, selection: &Sel
     }
     if buffer == 0 || buffer as usize > num_eligible {
         return refuse(format!("a model needs {buffer} updates of different clients, and {num_eligible} hold samples"));
+    }
+    if config.has_own_data() {
+        return refuse("clients with data of their own need rounds that begin together".to_owned());
+    }
+    if compression.is_some_and(Compression::has_feedback) {
+        return refuse("what clients keep of their updates is for rounds that begin together".to_owned());
     }
     if config.participation.is_some() {
         return refuse("`participation` is for rounds that begin together".to_owned());
@@ -541,7 +636,7 @@ mod tests {
             assert_eq!(found, expected);
         };
         check(&|_, _, _| (), "fine");
-        check(&|config, _, _| config.clients = 0, "`clients` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.clients = 0.into(), "`clients` is 0; hint: it has to be at least 1");
         check(&|config, _, _| config.clients_per_round = 0, "`clients_per_round` is 0; hint: it has to be at least 1");
         check(&|config, _, _| config.rounds = 0, "`rounds` is 0; hint: it has to be at least 1");
         check(&|config, _, _| config.evaluate_every = 0, "`evaluate_every` is 0; hint: it has to be at least 1");

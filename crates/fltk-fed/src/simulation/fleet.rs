@@ -18,10 +18,7 @@ use super::{
     links::{self, Links},
     table::ReadTable,
 };
-use crate::{
-    round::{LossOrder, TrainOrder},
-    strategy::Spec,
-};
+use crate::round::{LossOrder, TrainOrder};
 
 /// The share of a step that measuring a loss takes: a forward pass, where a step has a backward pass of twice its cost, too.
 const FORWARD_SHARE: f64 = 1.0 / 3.0;
@@ -269,13 +266,12 @@ impl Fleet {
         None
     }
 
-    /// Returns the work of an order to train, for a client with so many samples.
+    /// Returns the work of an order to train, for a client with so many samples, whose update has so many bytes.
     #[must_use]
-    pub fn training(&self, order: &TrainOrder, strategy: &Spec, num_samples: u64) -> Job {
+    pub fn training(&self, order: &TrainOrder, num_samples: u64, update_bytes: u64) -> Job {
         let model = model_bytes(&order.state);
         let arrays: u64 = order.terms.arrays.values().map(|values| 4 * values.len() as u64).sum();
-        let sent = strategy.arrays.len() as u64 * parameter_bytes(&order.state);
-        Job { bytes_down: model + arrays, samples: self.sample_steps(order.terms.work, num_samples), bytes_up: model + sent }
+        Job { bytes_down: model + arrays, samples: self.sample_steps(order.terms.work, num_samples), bytes_up: update_bytes }
     }
 
     /// Returns the work of an order to measure a loss, for a client with so many samples.
@@ -286,11 +282,11 @@ impl Fleet {
         Job { bytes_down: model_bytes(&order.state), samples: samples as f64 * FORWARD_SHARE, bytes_up: 8 }
     }
 
-    /// Returns the time from an order to train to its answer for a client that stays, with so many samples; the order and the answer have a model of
+    /// Returns the time from an order to train to its answer for a client that stays, with so many samples; the order and the answer have
     /// so many bytes.
     #[must_use]
-    pub fn round_trip(&self, client: ClientId, work: LocalWork, num_samples: u64, model_bytes: u64) -> Micros {
-        let job = Job { bytes_down: model_bytes, samples: self.sample_steps(work, num_samples), bytes_up: model_bytes };
+    pub fn round_trip(&self, client: ClientId, work: LocalWork, num_samples: u64, (bytes_down, bytes_up): (u64, u64)) -> Micros {
+        let job = Job { bytes_down, samples: self.sample_steps(work, num_samples), bytes_up };
         self.duration(client, job)
     }
 
@@ -310,7 +306,7 @@ pub(crate) fn model_bytes(state: &ModelState) -> u64 {
     4 * state.floats.len() as u64 + 8 * state.counters.len() as u64
 }
 
-fn parameter_bytes(state: &ModelState) -> u64 {
+pub(crate) fn parameter_bytes(state: &ModelState) -> u64 {
     let parameters = state.layout.iter().filter(|spec| spec.role == TensorRole::Parameter);
     4 * parameters.map(|spec| spec.num_elements() as u64).sum::<u64>()
 }

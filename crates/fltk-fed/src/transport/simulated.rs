@@ -22,7 +22,6 @@ use crate::{
     drive::{Answer, Transport, TransportError, Wait},
     round::{EvaluationOrder, Event, Federation, LossOrder, ProtocolError, Timestamp, TrainOrder},
     simulation::{Arrival, Fleet, Job},
-    strategy::Spec,
 };
 
 /// The number of orders that each worker may have at a time, and of answers that wait for theirs.
@@ -35,7 +34,8 @@ const GONE: &str = "it left before it had answered, and never comes back";
 pub struct Simulated<'a> {
     inner: &'a mut dyn Transport,
     fleet: Arc<Fleet>,
-    strategy: &'static Spec,
+    /// The bytes of an update.
+    update_bytes: u64,
     /// The number of samples of each client.
     samples: Vec<u64>,
     now: Timestamp,
@@ -74,7 +74,7 @@ impl<'a> Simulated<'a> {
         Some(Self {
             inner,
             fleet,
-            strategy: setup.strategy(),
+            update_bytes: federation.first_model().map_or(0, |model| setup.update_bytes(model)),
             samples: setup.samples().to_vec(),
             now: federation.clock(),
             due: BTreeMap::new(),
@@ -167,7 +167,7 @@ impl<'a> Simulated<'a> {
 
 impl Transport for Simulated<'_> {
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError> {
-        let job = self.fleet.training(&order, self.strategy, self.samples_of(order.client));
+        let job = self.fleet.training(&order, self.samples_of(order.client), self.update_bytes);
         self.give((order.round, order.client, false), order.given, job, State::Train(order))
     }
 

@@ -57,6 +57,7 @@ pub fn job() -> Job {
         files: Vec::new(),
         settings: SETTINGS,
         data: DATA,
+        clients: Vec::new(),
         program: PROGRAM.to_owned(),
         processor: "a processor".to_owned(),
     }
@@ -99,13 +100,14 @@ pub fn node(index: usize, address: Address, num_parameters: usize, trained: &(dy
     let patience = Duration::from_secs(60);
     let introduction = Introduction {
         name: format!("node-{index}"),
+        client: None,
         program: PROGRAM.to_owned(),
         processor: "a processor".to_owned(),
         patience,
         proxy: Proxy::None,
     };
     let call = Call::join(address, introduction, &Access::Open, &mut |_| (), &|| false)?;
-    let prepared = Prepared { settings: SETTINGS, data: DATA, layout: layout(num_parameters), workers: 1 };
+    let prepared = Prepared { settings: SETTINGS, data: DATA, num_samples: 0, layout: layout(num_parameters), workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Copying { trained })) };
     call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &|| false)

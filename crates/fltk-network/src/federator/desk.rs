@@ -16,8 +16,8 @@ use fltk_core::{
 };
 use fltk_fed::{
     client::ClientStates,
-    round::{ClientUpdate, Event, Timestamp, TrainOrder},
-    strategy::Spec,
+    compression::Compression,
+    round::{ClientUpdate, Event, Setup, Timestamp, TrainOrder},
     transport::worker::Order,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +28,7 @@ use crate::{
     object::{Content, Digest, Receiving},
     wire::{
         order::{self, Kept, Key, TrainObjects},
-        update::ReadyMessage,
+        update::{Asked, ReadyMessage},
         v1,
     },
 };
@@ -87,9 +87,7 @@ pub(super) enum Said {
 pub(super) struct Delivery {
     pub(super) ready: ReadyMessage,
     pub(super) receiving: Receiving,
-    pub(super) layout: Arc<Vec<TensorSpec>>,
-    /// The names of what the client keeps.
-    pub(super) keeps: Vec<String>,
+    pub(super) asked: Asked,
 }
 
 struct Link {
@@ -114,6 +112,8 @@ pub(super) struct Desk<'a> {
     origin: Instant,
     /// The number of arrays that an update may have beside the model.
     num_arrays: u64,
+    /// The compression of updates.
+    compression: Option<Compression>,
 }
 
 impl<'a> Desk<'a> {
@@ -124,11 +124,14 @@ impl<'a> Desk<'a> {
         report: &'a Reporter<'a>,
         is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
         events: Sender<Event>,
-        strategy: &Spec,
+        setup: &Setup,
     ) -> Self {
-        let num_arrays = (strategy.arrays.len() + strategy.keeps.len()) as u64;
+        let strategy = setup.strategy();
+        let compression = setup.compression().cloned();
+        let has_residual = compression.as_ref().is_some_and(Compression::has_feedback);
+        let num_arrays = (strategy.arrays.len() + strategy.keeps.len() + usize::from(has_residual)) as u64;
         Self {
-            hub: Hub::new(limits.silence),
+            hub: Hub::new(limits.silence).fails_away(setup.has_own_data() && setup.tolerates_failures()),
             objects: Objects::default(),
             links: BTreeMap::new(),
             partial: BTreeMap::new(),
@@ -139,6 +142,7 @@ impl<'a> Desk<'a> {
             events,
             origin: Instant::now(),
             num_arrays,
+            compression,
         }
     }
 
@@ -262,12 +266,12 @@ impl<'a> Desk<'a> {
     /// Returns what a delivery needs: what an earlier one of it brought, or nothing yet.
     fn delivery(&mut self, node: NodeId, key: Key, attempt: u32) -> Result<Delivery, Refused> {
         let ready = self.hub.begins(node, key, attempt)?;
-        let keeps = self.hub.keeps(key);
+        let asked = self.hub.training(key).map(|order| Asked::of(order, self.compression.as_ref())).ok_or(Refused::Unwanted(key))?;
         let receiving = match self.partial.remove(&key).filter(|partial| partial.object() == ready.object) {
             Some(partial) => partial,
             None => Receiving::bundle(ready.object, self.update_bytes_max()).map_err(|damage| Refused::Damaged(key, damage.to_string()))?,
         };
-        Ok(Delivery { ready, receiving, layout: Arc::clone(&self.layout), keeps })
+        Ok(Delivery { ready, receiving, asked })
     }
 
     /// The largest update: the model, each array that comes with it and what the client keeps, and names.
@@ -280,7 +284,8 @@ impl<'a> Desk<'a> {
 
     fn delivered(&mut self, now: Timestamp, node: NodeId, attempt: u32, (update, state): (ClientUpdate, ClientState)) -> Vec<Output> {
         let key = Key { round: update.round, client: update.client, is_loss: false };
-        let outcome = match (self.hub.expected(node, key, attempt).is_ok() && !self.hub.keeps(key).is_empty(), self.states) {
+        let keeps = self.hub.training(key).is_some_and(|order| !order.terms.keeps.is_empty());
+        let outcome = match (keeps && self.hub.expected(node, key, attempt).is_ok(), self.states) {
             (true, Some(states)) => {
                 check_state(&state).and_then(|()| states.save(key.client, key.round, &state).map_err(|error| error.to_string()))
             }
@@ -315,9 +320,14 @@ impl<'a> Desk<'a> {
                 Output::Close { node, joined, figures, reason } => {
                     (self.report)(NodeReport::Left { node, joined, figures, reason: Some(reason) });
                     // Whoever misbehaved is told by its session, and whoever hung up hears nothing.
-                    let is_told = matches!(reason, Lost::Silent(_) | Lost::Replaced);
-                    if let Some(link) = self.links.remove(&node).filter(|_| is_told) {
-                        let refusal = v1::Refusal { reason: v1::refusal::Reason::Silent.into(), text: reason.to_string() };
+                    let told = match reason {
+                        Lost::Silent(_) | Lost::Replaced => Some(v1::refusal::Reason::Silent),
+                        // It needn't come back.
+                        Lost::Superseded => Some(v1::refusal::Reason::Limit),
+                        Lost::Disconnected | Lost::Misbehaved | Lost::Interrupted => None,
+                    };
+                    if let (Some(link), Some(told)) = (self.links.remove(&node), told) {
+                        let refusal = v1::Refusal { reason: told.into(), text: reason.to_string() };
                         // It may read nothing any more.
                         let _ = link.to.try_send(v1::ToNode { message: Some(v1::to_node::Message::Refusal(refusal)) });
                     }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use fltk_core::ids::ClientId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -21,7 +22,7 @@ use super::{
     underway::{Underway, next},
 };
 use crate::{
-    hub::{Joined, Lost, NodeId},
+    hub::{Joined, Lost, NodeId, OwnData},
     object::{Content, Digest},
     pki::{Folder, PkiError},
     tls::Peer,
@@ -89,8 +90,17 @@ impl Federation for Service {
         let folder = self.shared.folder.clone().ok_or_else(|| Status::permission_denied("nobody is invited"))?;
         let v1::EnrollRequest { name, public_key } = request.into_inner();
         let name = text(&name);
+        let clients = &self.shared.job.clients;
+        if !clients.is_empty() && !clients.contains(&name) {
+            return Err(Status::failed_precondition(format!(
+                "the run has no client `{name}`\nhint: `--client NAME`; it has {}",
+                clients.join(", ")
+            )));
+        }
+        // Who has the certificate of a client trains it.
+        let is_only = !clients.is_empty();
         // Files are written, which takes a moment.
-        let admitted = tokio::task::spawn_blocking(move || folder.admit(invitation, &name, public_key)).await;
+        let admitted = tokio::task::spawn_blocking(move || folder.admit(invitation, &name, public_key, is_only)).await;
         let admitted = admitted.map_err(|error| Status::internal(error.to_string()))?;
         let (certificate, authority) = admitted.map_err(|error| match error {
             PkiError::File { .. } | PkiError::Content { .. } => Status::internal("no certificate can be issued"),
@@ -139,7 +149,7 @@ impl Federation for Service {
         let (reply, expected) = oneshot::channel();
         self.shared.tell(Input::Delivers { node, key, attempt, reply }).await?;
         let expected = expected.await.map_err(|_| Status::unavailable("the run is over"))?;
-        let Delivery { ready, receiving, layout, keeps } = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        let Delivery { ready, receiving, asked } = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
         let limit = PATIENCE + Duration::from_secs(receiving.object().num_bytes / SLOWEST_BYTES_A_SECOND);
         let mut underway = Underway { inputs: self.shared.inputs.clone(), node, key, attempt, receiving: Some(receiving) };
         let received = tokio::time::timeout(limit, underway.receive(first.chunk, &mut chunks)).await;
@@ -148,7 +158,7 @@ impl Federation for Service {
             Err(damage) => return self.shared.damaged(node, key, attempt, damage.to_string()).await,
         };
         let num_bytes = bundle.object().num_bytes;
-        match bundle.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &layout, &keeps)) {
+        match bundle.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &asked)) {
             Ok(update) => self.shared.tell(Input::Delivered { node, attempt, num_bytes, update: Box::new(update) }).await?,
             Err(problem) => return self.shared.damaged(node, key, attempt, problem.to_string()).await,
         }
@@ -264,7 +274,8 @@ impl Session {
         self.say(to_node::Message::Welcome(welcome)).await?;
         let prepared = self.await_prepared().await?;
         self.check_prepared(&prepared)?;
-        let joined = Joined { workers: prepared.workers, ..joined };
+        let own = joined.own.map(|own| OwnData { num_samples: prepared.num_samples, ..own });
+        let joined = Joined { workers: prepared.workers, own, ..joined };
         let held = prepared.held.iter().map(|id| Key::read(Some(id), false)).collect::<Result<_, _>>();
         let held = held.map_err(|error| TurnedAway::new(Reason::Message, error.to_string()))?;
         let serial = self.shared.serial.fetch_add(1, Ordering::Relaxed);
@@ -332,7 +343,35 @@ impl Session {
         }
         let node =
             <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;
-        Ok((NodeId(node), Joined { name, processor: text(&hello.processor), workers: 0 }))
+        let own = self.check_client(hello)?.map(|client| OwnData { client, num_samples: 0 });
+        Ok((NodeId(node), Joined { name, processor: text(&hello.processor), workers: 0, own }))
+    }
+
+    /// Returns the client whose data the node has.
+    fn check_client(&self, hello: &v1::Hello) -> Result<Option<ClientId>, TurnedAway> {
+        let refuse = |problem: String| Err(TurnedAway::new(Reason::Data, problem));
+        let (names, client) = (&self.shared.job.clients, text(&hello.client));
+        if names.is_empty() {
+            let problem = format!(
+                "the clients of this run have no data of their own, and the node has that of `{client}`\nhint: leave `--client` out"
+            );
+            return if client.is_empty() { Ok(None) } else { refuse(problem) };
+        }
+        if client.is_empty() {
+            return refuse(
+                "the clients of this run have data of their own\nhint: `--client NAME --data DIR` says whose data the node has, and where"
+                    .to_owned(),
+            );
+        }
+        let Some((number, _)) = (0..).zip(names).find(|(_, name)| **name == client) else {
+            return refuse(format!("the run has no client `{client}`\nhint: it has {}", names.join(", ")));
+        };
+        match &self.peer {
+            Peer::Node { name } if *name != client => refuse(format!(
+                "the certificate is that of `{name}`, and not of client `{client}`\nhint: use the credentials that were issued to `{client}`"
+            )),
+            _ => Ok(Some(ClientId(number))),
+        }
     }
 
     fn check_prepared(&self, prepared: &v1::Prepared) -> Result<(), TurnedAway> {
@@ -348,6 +387,9 @@ impl Session {
         }
         if prepared.workers == 0 || prepared.workers > WORKERS_MAX {
             return Err(TurnedAway::new(Reason::Limit, format!("a node has 1 to {WORKERS_MAX} workers")));
+        }
+        if prepared.num_samples == 0 && !job.clients.is_empty() {
+            return Err(TurnedAway::new(Reason::Data, "the node has no training samples"));
         }
         if prepared.held.len() > WORKERS_MAX as usize * 2 {
             return Err(TurnedAway::new(Reason::Limit, "the node holds more than a node may"));

@@ -16,7 +16,7 @@ use fltk_fed::{
 
 use crate::{
     draws::Draws,
-    hub::{Hub, Joined, Lost, NodeId, Output},
+    hub::{Hub, Joined, Lost, NodeId, Output, OwnData},
     wire::{order::Key, update::ReadyMessage, v1},
 };
 
@@ -88,8 +88,9 @@ impl Calls {
             0 => self.order(draws),
             1 => {
                 let held: Vec<_> = (0..draws.below(4)).map(|_| any(draws)).map(|(_, key, attempt)| (key, attempt)).collect();
+                let own = draws.once_in(5).then(|| OwnData { client: ClientId(u32::from(draws.once_in(2))), num_samples: draws.next() });
                 let workers = if draws.once_in(50) { u32::MAX } else { 1 + u32::from(draws.once_in(2)) };
-                self.hub.joined(now, node, Joined { name: String::new(), processor: String::new(), workers }, &held)
+                self.hub.joined(now, node, Joined { name: String::new(), processor: String::new(), workers, own }, &held)
             }
             2 => self.hub.left(now, node, if draws.once_in(2) { Lost::Disconnected } else { Lost::Misbehaved }),
             3..6 => self.hub.ready(now, node, ready(key, attempt)),
@@ -97,7 +98,7 @@ impl Calls {
             7 => self.hub.failed(now, node, key, attempt, String::new(), draws.once_in(10)),
             8 | 9 => self.hub.collect(now, key.round, key.client),
             10 | 11 => {
-                drop((self.hub.begins(node, key, attempt), self.hub.keeps(key)));
+                drop((self.hub.begins(node, key, attempt), self.hub.training(key)));
                 self.hub.delivered(now, node, attempt, self.update(key))
             }
             12 => self.hub.broke_off(now, node, key, attempt),
@@ -132,7 +133,7 @@ impl Calls {
     fn update(&self, Key { round, client, .. }: Key) -> ClientUpdate {
         let train = TrainSummary { num_samples: 1, num_steps: 1, loss: None };
         let (extras, arrays) = (BTreeMap::new(), BTreeMap::new());
-        ClientUpdate { round, client, state: self.model.as_ref().clone(), train, extras, arrays, seconds: 0.0 }
+        ClientUpdate { round, client, state: self.model.as_ref().clone(), train, extras, arrays, encoded: None, seconds: 0.0 }
     }
 }
 

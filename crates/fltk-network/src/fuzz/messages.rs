@@ -3,14 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
+    catalogue::Choice,
     client_state::ClientState,
     client_terms::{Arrays, ClientTerms, LocalWork},
+    experiment::FederatedConfig,
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::{ModelState, TensorRole, TensorSpec},
     seed::Seed,
 };
-use fltk_fed::round::{ClientUpdate, LossOrder, SettingsDigest, Timestamp, TrainOrder};
+use fltk_fed::{
+    compression::{CATALOGUE, Compression, RESIDUAL},
+    round::{ClientUpdate, LossOrder, SettingsDigest, Timestamp, TrainOrder},
+};
 use prost::Message as _;
 
 use super::mutate;
@@ -19,7 +24,7 @@ use crate::{
     object::{CHUNK_BYTES_MAX, Content, Digest, Object, Receiving},
     wire::{
         order::{self, Key, MeasureMessage, Model, TermArrays, TrainMessage, TrainObjects},
-        update::{self, ReadyMessage},
+        update::{self, Asked, ReadyMessage},
         v1::{self, from_node, to_node},
         version,
     },
@@ -35,6 +40,8 @@ pub(super) struct Messages {
     transfers: Vec<Vec<u8>>,
     objects: Vec<Vec<u8>>,
     layout: Arc<Vec<TensorSpec>>,
+    /// What updates are taken for: as they are, and in each form of compression.
+    asked: Vec<Asked>,
     ready: ReadyMessage,
 }
 
@@ -53,12 +60,17 @@ impl Messages {
         let ready = update::ready(&update, 1, content.object());
         let transfers = transfers(&content);
         let whole = [Some(objects.model.clone()), objects.arrays.clone(), objects.kept.clone(), Some(content)];
-        let whole: Vec<Vec<u8>> = whole.into_iter().flatten().filter_map(|content| content.chunk(0)).collect();
+        let compressed = asked(&model).into_iter().filter_map(|asked| asked.compression).map(|compression| {
+            let draws = (Seed(1), update.client, update.round);
+            let (encoded, _) = compression.encode(&model, &update.state, None, draws).expect("it fits");
+            update::content(ClientUpdate { encoded: Some(Box::new(encoded)), ..update.clone() }, kept())
+        });
+        let whole: Vec<Vec<u8>> = whole.into_iter().flatten().chain(compressed).filter_map(|content| content.chunk(0)).collect();
         let from_nodes = from_nodes(&ready).into_iter().map(|message| v1::FromNode { message: Some(message) }.encode_to_vec()).collect();
         let to_nodes =
             to_nodes(&order, &objects).into_iter().map(|message| v1::ToNode { message: Some(message) }.encode_to_vec()).collect();
         let ready = ready.try_into().expect("it is an update's own message");
-        Self { from_nodes, to_nodes, transfers, objects: whole, layout: Arc::clone(&model.layout), ready }
+        Self { from_nodes, to_nodes, transfers, objects: whole, layout: Arc::clone(&model.layout), asked: asked(&model), ready }
     }
 
     /// Decodes bytes as a message, and reads what it says.
@@ -117,9 +129,22 @@ impl Messages {
         }
         let Ok(bundle) = receiving.finish() else { return };
         drop(order::model(bundle.clone(), &self.layout));
-        drop(self.ready.clone().with(bundle.clone(), &self.layout, &[KEEPS.to_owned()]));
+        for asked in &self.asked {
+            drop(self.ready.clone().with(bundle.clone(), asked));
+        }
         let _ = order::kept(bundle).not_finite();
     }
+}
+
+/// Returns what updates of this model are taken for: as they are, and in each form of compression.
+fn asked(model: &Arc<ModelState>) -> Vec<Asked> {
+    let choices = CATALOGUE.iter().map(|compressor| Some(Choice::new(compressor.entry.entry.name)));
+    let of = |compression: Option<Choice>| {
+        let config = FederatedConfig { compression, ..FederatedConfig::new(1, 1, 1) };
+        let compression = Compression::of(&config).expect("it is in the catalogue");
+        Asked { base: Arc::clone(model), keeps: vec![KEEPS.to_owned(), RESIDUAL.to_owned()], compression }
+    };
+    choices.chain([None]).map(of).collect()
 }
 
 /// Returns one of these, changed a bit, or bytes that mean nothing.
@@ -186,7 +211,7 @@ fn kept() -> ClientState {
 fn update(model: &ModelState) -> ClientUpdate {
     let train = TrainSummary { num_samples: 10, num_steps: 3, loss: Some(0.5) };
     let (extras, arrays) = (BTreeMap::from([("normalizer".to_owned(), 3.0)]), Arrays::from([("control_change".to_owned(), vec![0.1; 3])]));
-    ClientUpdate { round: Round(1), client: ClientId(2), state: model.clone(), train, extras, arrays, seconds: 0.5 }
+    ClientUpdate { round: Round(1), client: ClientId(2), state: model.clone(), train, extras, arrays, encoded: None, seconds: 0.5 }
 }
 
 fn train_order(model: &Arc<ModelState>) -> TrainOrder {
@@ -209,8 +234,14 @@ fn from_nodes(ready: &v1::Ready) -> Vec<from_node::Message> {
     let id = ready.id;
     let (program, name, processor) = ("0.1.0".to_owned(), "a node".to_owned(), "a processor".to_owned());
     vec![
-        from_node::Message::Hello(v1::Hello { versions: vec![1, 2], program, node: vec![1; 16], name, processor }),
-        from_node::Message::Prepared(v1::Prepared { settings: vec![9; 32], data: vec![7; 32], held: id.into_iter().collect(), workers: 2 }),
+        from_node::Message::Hello(v1::Hello { versions: vec![1, 2], program, node: vec![1; 16], name, processor, client: String::new() }),
+        from_node::Message::Prepared(v1::Prepared {
+            settings: vec![9; 32],
+            data: vec![7; 32],
+            held: id.into_iter().collect(),
+            workers: 2,
+            num_samples: 3,
+        }),
         from_node::Message::Heartbeat(v1::Heartbeat {}),
         from_node::Message::Ready(ready.clone()),
         from_node::Message::Measured(v1::Measured { id, loss: 0.5 }),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fltk_core::ids::ClientId;
 use fltk_fed::round::Timestamp;
 
 /// A node as it introduced itself.
@@ -13,6 +14,24 @@ pub struct Joined {
     pub processor: String,
     /// The number of clients that it trains at a time; at least 1.
     pub workers: u32,
+    /// The client whose data it has; `None` if every node has all data.
+    pub own: Option<OwnData>,
+}
+
+/// The data of a client that is at its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnData {
+    /// The client.
+    pub client: ClientId,
+    /// The number of samples that the node says it has.
+    pub num_samples: u64,
+}
+
+impl Joined {
+    /// Returns true if the node has the data of this client.
+    pub(super) fn trains(&self, client: ClientId) -> bool {
+        self.own.is_none_or(|own| own.client == client)
+    }
 }
 
 /// The figures of a node's work since it joined.

@@ -84,6 +84,9 @@ pub enum Lost {
     /// The node sent something that no node sends.
     #[error("it sent what no node sends")]
     Misbehaved,
+    /// Another node has its client's data now.
+    #[error("another node trains its client now")]
+    Superseded,
     /// The federator ends, and the run doesn't.
     #[error("the federator was interrupted")]
     Interrupted,

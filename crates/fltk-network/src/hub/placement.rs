@@ -85,8 +85,10 @@ impl Hub {
     /// come only if there is no other node at all.
     fn freest(&self, key: Key, free: &BTreeMap<NodeId, u32>) -> Option<NodeId> {
         let work = self.works.get(&key)?;
-        let all_avoided = self.nodes.keys().all(|id| work.avoid.contains(id));
-        let candidates = free.iter().filter(|(id, _)| (all_avoided || !work.avoid.contains(id)) && !work.runners.contains_key(id));
+        let may_train = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.joined.trains(key.client));
+        let all_avoided = self.nodes.keys().filter(|id| may_train(id)).all(|id| work.avoid.contains(id));
+        let is_candidate = |id: &NodeId| may_train(id) && (all_avoided || !work.avoid.contains(id)) && !work.runners.contains_key(id);
+        let candidates = free.iter().filter(|(id, _)| is_candidate(id));
         let share = |(id, left): (&NodeId, &u32)| {
             let workers = self.nodes.get(id)?.joined.workers;
             // As a share of its workers, in thousandths.

@@ -75,7 +75,16 @@ fn ready(client: u32, attempt: u32) -> ReadyMessage {
 fn update(client: u32) -> ClientUpdate {
     let train = TrainSummary { num_samples: 1, num_steps: 1, loss: None };
     let (extras, arrays) = (BTreeMap::new(), BTreeMap::new());
-    ClientUpdate { round: ROUND, client: ClientId(client), state: model().as_ref().clone(), train, extras, arrays, seconds: 0.0 }
+    ClientUpdate {
+        round: ROUND,
+        client: ClientId(client),
+        state: model().as_ref().clone(),
+        train,
+        extras,
+        arrays,
+        encoded: None,
+        seconds: 0.0,
+    }
 }
 
 /// Returns outputs as short texts: what is done, at which node, with which client and attempt.
@@ -91,6 +100,8 @@ fn told(outputs: Vec<Output>) -> Vec<String> {
         Output::Event(Event::ClientFailed { client, reason, .. }) => format!("failed {client}: {reason}"),
         Output::Event(Event::LossMeasured { client, loss, .. }) => format!("loss of {client} is {loss}"),
         Output::Event(Event::LossFailed { client, reason, .. }) => format!("loss of {client} failed: {reason}"),
+        Output::Event(Event::ClientCame { client, num_samples }) => format!("{client} came with {num_samples}"),
+        Output::Event(Event::ClientLeft { client }) => format!("{client} left"),
         Output::Event(event) => panic!("{event:?}"),
         Output::Close { node, reason, .. } => format!("close {}: {reason}", name(node)),
         Output::Over(key) => format!("over {}", of(key)),
@@ -115,7 +126,7 @@ impl Bench {
     }
 
     fn joins(&mut self, node: NodeId, workers: u32, held: &[(Key, u32)]) -> Vec<String> {
-        let joined = Joined { name: format!("{node:?}"), processor: "one".to_owned(), workers };
+        let joined = Joined { name: format!("{node:?}"), processor: "one".to_owned(), workers, own: None };
         told(self.hub.joined(self.now, node, joined, held))
     }
 
@@ -194,7 +205,7 @@ fn an_update_is_announced_asked_for_and_brought() {
     let mut bench = Bench::with(&[(A, 1)], 2);
     assert_eq!(bench.collect(0), [""; 0], "it isn't ready");
     assert_eq!(bench.ready(A, 0, 1), ["collect a 0 #1", "ready 0", "give a 1 #1"]);
-    assert_eq!(bench.hub.keeps(key(0)), ["kept"]);
+    assert_eq!(bench.hub.training(key(0)).expect("it is open").terms.keeps, ["kept"]);
     assert_eq!(told(bench.hub.broke_off(at(0), A, key(0), 1)), ["collect a 0 #1"], "it goes on where it was");
     assert_eq!(bench.delivered(A, 0, 1), ["release a 0 #1", "over 0", "trained 0"]);
     assert_eq!(told(bench.hub.broke_off(at(0), A, key(0), 1)), [""; 0]);
@@ -476,5 +487,44 @@ impl Bench {
     fn unchanged_but_for_the_runner(&mut self, node: NodeId) {
         assert_eq!(self.ready(node, 0, 1), ["release a 0 #1"]);
         self.unchanged("it is known", &["refused a duplicate", "release a 0 #1"], |bench| bench.ready(node, 0, 1));
+    }
+}
+
+#[test]
+fn the_work_of_a_client_with_data_of_its_own_goes_to_its_node_alone() {
+    let mut bench = Bench::new();
+    let own = |client| Some(OwnData { client: ClientId(client), num_samples: 7 });
+    let joins = |bench: &mut Bench, node: NodeId, client: u32| {
+        let joined = Joined { name: format!("{node:?}"), processor: "one".to_owned(), workers: 2, own: own(client) };
+        told(bench.hub.joined(bench.now, node, joined, &[]))
+    };
+    assert_eq!(bench.order(vec![train(0), train(1)]), [""; 0]);
+    assert_eq!(joins(&mut bench, A, 1), ["1 came with 7", "give a 1 #1"]);
+    // The other client's node isn't there, and the free worker of this one has no data of it.
+    assert_eq!(joins(&mut bench, B, 0), ["0 came with 7", "give b 0 #1"]);
+    // A node that fails is asked again: nobody else has the data.
+    assert_eq!(bench.fails(A, 1, 1), ["give a 1 #2"]);
+    // A node that is lost takes its work with it, until it is back.
+    assert_eq!(bench.leaves(B), ["close b: its connection ended", "0 left"]);
+    assert_eq!(bench.tick(11_000), ["close a: nothing was heard of it for 10 s", "1 left"]);
+    assert_eq!(joins(&mut bench, B, 0), ["0 came with 7", "give b 0 #2"]);
+    // Another node with the same client's certificate takes its place.
+    assert_eq!(joins(&mut bench, A, 0), ["close b: another node trains its client now", "0 left", "0 came with 7", "give a 0 #3"]);
+}
+
+#[test]
+fn the_work_of_a_client_that_stays_away_fails_where_a_round_may_go_on_without_it() {
+    for fails_away in [false, true] {
+        let mut bench = Bench::new();
+        bench.hub = bench.hub.fails_away(fails_away);
+        let own = Some(OwnData { client: ClientId(0), num_samples: 7 });
+        let joined = Joined { name: "a".to_owned(), processor: "one".to_owned(), workers: 1, own };
+        let _ = bench.hub.joined(bench.now, A, joined, &[]);
+        assert_eq!(bench.order(vec![train(0)]), ["give a 0 #1"]);
+        assert_eq!(bench.leaves(A), ["close a: its connection ended", "0 left"]);
+        assert_eq!(bench.tick(10_000), [""; 0], "it may come back");
+        let expected: &[&str] = if fails_away { &["over 0", "failed 0: its node is away"] } else { &[] };
+        assert_eq!(bench.tick(10_001), expected);
+        assert_eq!(bench.tick(20_000), [""; 0]);
     }
 }

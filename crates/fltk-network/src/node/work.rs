@@ -47,8 +47,10 @@ const OBJECT_BYTES_MAX: u64 = 256 << 30;
 pub struct Prepared {
     /// The digest of its settings.
     pub settings: SettingsDigest,
-    /// The digest of its training samples.
+    /// The digest of its training samples; zeros if clients have data of their own.
     pub data: [u8; 32],
+    /// The number of training samples of its own client; 0 if every node has all data.
+    pub num_samples: u64,
     /// The tensors of its net.
     pub layout: Arc<Vec<TensorSpec>>,
     /// The number of clients that it trains at a time.
@@ -169,8 +171,8 @@ impl Loop<'_> {
         stop: &dyn Fn() -> bool,
     ) -> Result<End, NodeError> {
         let held = self.tasks.held();
-        let Prepared { settings, data, workers, .. } = *self.prepared;
-        let prepared = v1::Prepared { settings: settings.0.to_vec(), data: data.to_vec(), held, workers };
+        let Prepared { settings, data, num_samples, workers, .. } = *self.prepared;
+        let prepared = v1::Prepared { settings: settings.0.to_vec(), data: data.to_vec(), held, workers, num_samples };
         let mut lost = session.say(from_node::Message::Prepared(prepared)).await.is_err();
         for ready in self.tasks.all_done() {
             lost |= session.say(from_node::Message::Ready(ready)).await.is_err();

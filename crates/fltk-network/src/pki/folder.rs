@@ -104,7 +104,8 @@ impl Folder {
         Ok(Credentials::pem(&certificate, authority.certificate(), &key))
     }
 
-    /// Issues a certificate for whoever has this invitation, which is used up by it. Returns the certificate and that of the authority.
+    /// Issues a certificate for whoever has this invitation, which is used up by it. Returns the certificate and that of the authority. If it has to be the `only` one of its
+    /// name, another one of that name keeps it from being issued, and the invitation stays open.
     ///
     /// # Errors
     /// If the invitation isn't open, or the certificate can't be made.
@@ -113,8 +114,12 @@ impl Folder {
         invitation: [u8; 32],
         name: &str,
         public_key: Vec<u8>,
+        is_only: bool,
     ) -> Result<(CertificateDer<'static>, CertificateDer<'static>), PkiError> {
         check_name(name)?;
+        if is_only && self.has_issued(name) {
+            return Err(PkiError::Taken(name.to_owned()));
+        }
         let authority = self.authority()?;
         let certificate = authority.issue_for(name, public_key)?;
         // Whoever removes it has it: of two at a time, one.
@@ -128,10 +133,16 @@ impl Folder {
         loop {
             let numbered = if number == 1 { name.to_owned() } else { format!("{name}.{number}") };
             match self.note(&numbered, &certificate) {
-                Err(PkiError::Taken(_)) if number < 10_000 => number += 1,
+                Err(PkiError::Taken(_)) if number < 10_000 && !is_only => number += 1,
                 noted => return noted.map(|()| (certificate, authority.certificate().clone())),
             }
         }
+    }
+
+    /// Returns true if something was issued to this name.
+    #[must_use]
+    pub fn has_issued(&self, name: &str) -> bool {
+        self.0.join(ISSUED).join(format!("{name}.pem")).exists()
     }
 
     /// Returns the credentials of the federator, which are issued when they are first asked for.
@@ -282,11 +293,16 @@ mod tests {
         let key = KeyPair::generate().expect("a key").der_bytes().to_vec();
         let public = invitation.public_key().expect("it has one");
         assert!(folder.is_open(public) && folder.num_invitations() == 1);
-        assert!(folder.admit(public, "lab-1", vec![1, 2]).is_err() && folder.is_open(public), "a bad key uses nothing up");
-        folder.admit(public, "lab-1", key.clone()).expect("it is open");
-        assert!(matches!(folder.admit(public, "lab-1", key), Err(PkiError::NotInvited)));
+        assert!(folder.admit(public, "lab-1", vec![1, 2], false).is_err() && folder.is_open(public), "a bad key uses nothing up");
+        folder.admit(public, "lab-1", key.clone(), false).expect("it is open");
+        assert!(matches!(folder.admit(public, "lab-1", key.clone(), false), Err(PkiError::NotInvited)));
+        // Whose certificate has to be the only one of its name isn't admitted as another.
+        let another = folder.invite().expect("there is room").public_key().expect("a key");
+        assert!(matches!(folder.admit(another, "lab-1", key.clone(), true), Err(PkiError::Taken(_))) && folder.is_open(another));
+        folder.admit(another, "lab-1", key, false).expect("it gets a number");
         let issued = folder.issued().expect("it can be read");
-        let expected = [("lab-1", true), ("lab-1.2", false)].map(|(name, is_revoked)| Issued { name: name.to_owned(), is_revoked });
+        let expected = [("lab-1", true), ("lab-1.2", false), ("lab-1.3", false)]
+            .map(|(name, is_revoked)| Issued { name: name.to_owned(), is_revoked });
         assert_eq!(issued, expected);
     }
 }

@@ -71,7 +71,7 @@ impl Outcome {
 /// Runs a federation with one node that works, and an attack. The node has its first order before the attack begins, and answers nothing before the attack has `begun` in
 /// earnest, which it says by raising the flag, or is over. The model has to be the one of a single process.
 pub fn beside(config: &FederatedConfig, attack: impl AsyncFnOnce(Hostile, &AtomicBool) + Send) -> Outcome {
-    let dummy = dummy(config.clients);
+    let dummy = dummy(config.clients.num());
     let expected = bits(&here(federation(config, &dummy), &dummy));
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("socket");
@@ -267,10 +267,23 @@ pub fn is_refused<T: std::fmt::Debug>(what: &str, result: Result<T, Status>, cod
 pub fn hello(name: &str) -> from_node::Message {
     let (program, processor) = ("0.1.0".to_owned(), "a processor".to_owned());
     // The smallest identity gets work first.
-    from_node::Message::Hello(v1::Hello { versions: vec![1], program, node: vec![0; 16], name: name.to_owned(), processor })
+    from_node::Message::Hello(v1::Hello {
+        versions: vec![1],
+        program,
+        node: vec![0; 16],
+        name: name.to_owned(),
+        processor,
+        client: String::new(),
+    })
 }
 
 /// The second.
 pub fn prepared() -> from_node::Message {
-    from_node::Message::Prepared(v1::Prepared { settings: SETTINGS.0.to_vec(), data: DATA.to_vec(), held: vec![], workers: 1 })
+    from_node::Message::Prepared(v1::Prepared {
+        settings: SETTINGS.0.to_vec(),
+        data: DATA.to_vec(),
+        held: vec![],
+        workers: 1,
+        num_samples: 0,
+    })
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use fltk_core::{
+    catalogue::Choice,
     client_state::ClientState,
     experiment::FederatedConfig,
     ids::{ClientId, Round},
@@ -24,6 +25,7 @@ use fltk_core::{
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, with_state},
+    compression::{Compression, RESIDUAL},
     drive::RunError,
     dummy::Dummy,
     round::{ClientUpdate, Federation, LossOrder, Record, SettingsDigest, Setup, TrainOrder},
@@ -74,6 +76,7 @@ impl ClientStates for States {
 pub struct Keeping<'a> {
     pub dummy: &'a Dummy,
     pub states: &'a dyn ClientStates,
+    pub compression: Option<Compression>,
     /// Called before an order is carried out.
     pub before: &'a (dyn Fn(&TrainOrder) + Sync),
 }
@@ -82,17 +85,17 @@ impl ClientTrainer for Keeping<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         order.check_settings(SETTINGS)?;
         (self.before)(order);
-        with_state(Some(self.states), order, |kept| {
+        with_state(Some(self.states), self.compression.as_ref(), order, |kept| {
             let mut update = self.dummy.answer(order)?;
             let num_parameters = update.state.floats.len() - 1;
-            for name in &order.terms.keeps {
+            for name in order.terms.keeps.iter().filter(|name| *name != RESIDUAL) {
                 let own = kept.arrays.entry(name.clone()).or_insert_with(|| vec![0.5; num_parameters]);
                 for (own, sent) in own.iter_mut().zip(&mut update.state.floats) {
                     *sent += *own * 1e-3;
                     *own = *sent;
                 }
             }
-            if !order.terms.keeps.is_empty() {
+            if !kept.arrays.is_empty() {
                 // What SCAFFOLD wants back.
                 let change = kept.arrays.values().next().cloned().unwrap_or_default();
                 update = update.with_arrays([("control_change".to_owned(), change)].into());
@@ -109,18 +112,23 @@ impl ClientTrainer for Keeping<'_> {
 /// Runs in one process, without a network.
 pub fn here(federation: Federation, dummy: &Dummy) -> Arc<ModelState> {
     let states = States::default();
-    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Keeping { dummy, states: &states, before: &|_| () })) };
+    let compression = federation.setup().compression().cloned();
+    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
+        Ok(Box::new(Keeping { dummy, states: &states, compression: compression.clone(), before: &|_| () }))
+    };
     let workers = NonZeroUsize::new(2).expect("it isn't 0");
     in_process::run(federation, workers, &make, Box::new(dummy), &AtomicBool::new(false), &mut |_| Ok(())).expect("it runs")
 }
 
-pub fn job(run: &str) -> Job {
+/// The job of these tests, whose experiment is only the name of a compression, or nothing.
+pub fn job(compression: Option<&Compression>) -> Job {
     Job {
-        run: run.to_owned(),
-        experiment: "name: test\n".to_owned(),
+        run: "a run".to_owned(),
+        experiment: compression.map_or_else(String::new, |compression| compression.settings().name().to_owned()),
         files: vec![],
         settings: SETTINGS,
         data: DATA,
+        clients: vec![],
         program: "0.1.0".to_owned(),
         processor: "a processor".to_owned(),
     }
@@ -133,6 +141,7 @@ pub fn limits() -> Limits {
 pub fn introduction(name: &str) -> Introduction {
     Introduction {
         name: name.to_owned(),
+        client: None,
         program: "0.1.0".to_owned(),
         processor: "a processor".to_owned(),
         patience: Duration::from_secs(10),
@@ -166,8 +175,8 @@ pub fn federate_on(
     records: &mut Vec<Record>,
 ) -> Result<Arc<ModelState>, RunError> {
     let states = States::default();
-    let federator =
-        Federator { job: job("a run"), listener, limits: limits(), folder, states: Some(&states), report, is_of_settings: &|_, _| () };
+    let job = job(federation.setup().compression());
+    let federator = Federator { job, listener, limits: limits(), folder, states: Some(&states), report, is_of_settings: &|_, _| () };
     federator.run(federation, Box::new(dummy), stop, &mut |record| {
         records.push(record.clone());
         Ok(())
@@ -197,9 +206,15 @@ pub fn node_at(
 ) -> Result<String, NodeError> {
     let stop = || stop.load(Ordering::Relaxed);
     let call = Call::join(address, introduction, access, enrolled, &stop)?;
-    let prepared = Prepared { settings: SETTINGS, data: DATA, layout: dummy.initial().layout, workers: 1 };
+    let prepared = Prepared { settings: SETTINGS, data: DATA, num_samples: 0, layout: dummy.initial().layout, workers: 1 };
     let states = Carried::default();
-    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Keeping { dummy, states: &states, before })) };
+    let compression = Some(&call.job().experiment).filter(|name| !name.is_empty()).map(|name| Choice::new(name));
+    let clients = u32::try_from(dummy.samples.len()).expect("they are few");
+    let compression =
+        Compression::of(&FederatedConfig { compression, ..FederatedConfig::new(clients, 1, 1) }).expect("it is in the catalogue");
+    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
+        Ok(Box::new(Keeping { dummy, states: &states, compression: compression.clone(), before }))
+    };
     call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &stop)
 }
 

@@ -17,6 +17,12 @@ pub struct NodeStay {
     pub processor: String,
     /// The number of clients that it trains at a time.
     pub workers: u32,
+    /// The name of its client; absent unless clients have data of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The number of samples that it said its client has; absent unless clients have data of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_samples: Option<u64>,
     /// The time at which it joined.
     pub joined_at: Timestamp,
     /// The end of its stay; absent while it is there.
@@ -63,7 +69,9 @@ impl Nodes {
     /// Notes that a node joined or left; nothing else changes anything.
     pub(super) fn apply(&mut self, at: Timestamp, event: &RunEvent) {
         match event {
-            RunEvent::NodeJoined { node, name, processor, workers } => self.0.push(NodeStay {
+            RunEvent::NodeJoined { node, name, processor, workers, client, num_samples } => self.0.push(NodeStay {
+                client: client.as_deref().map(printable),
+                num_samples: *num_samples,
                 node: printable(node),
                 name: printable(name),
                 processor: printable(processor),

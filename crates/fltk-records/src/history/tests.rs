@@ -29,6 +29,7 @@ fn round(round: u32) -> RunEvent {
         train_seconds: 0.0,
         virtual_seconds: None,
         test_seconds: 0.0,
+        sent_bytes: None,
     }
 }
 
@@ -197,7 +198,14 @@ fn parts_of_asynchronous_rounds_that_never_ended_are_forgotten_at_the_next_start
 
 #[test]
 fn nodes_come_and_leave_and_a_killed_federator_loses_them() {
-    let joined = |node: &str| RunEvent::NodeJoined { node: node.into(), name: format!("lab-{node}"), processor: "x".into(), workers: 2 };
+    let joined = |node: &str| RunEvent::NodeJoined {
+        node: node.into(),
+        name: format!("lab-{node}"),
+        processor: "x".into(),
+        workers: 2,
+        client: None,
+        num_samples: None,
+    };
     let left = |node: &str, num_updates, reason: Option<&str>| RunEvent::NodeLeft {
         node: node.into(),
         num_updates,

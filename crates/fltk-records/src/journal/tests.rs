@@ -73,6 +73,7 @@ fn sample() -> Vec<RunEvent> {
             train_seconds: 0.3,
             virtual_seconds: None,
             test_seconds: f64::INFINITY,
+            sent_bytes: None,
         },
         RunEvent::EpochEnded {
             epoch: Epoch(1),

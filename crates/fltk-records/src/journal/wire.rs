@@ -110,12 +110,18 @@ enum RunEventWire {
         virtual_seconds: Option<f64>,
         #[serde(with = "number")]
         test_seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_bytes: Option<u64>,
     },
     NodeJoined {
         node: String,
         name: String,
         processor: String,
         workers: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        num_samples: Option<u64>,
     },
     NodeLeft {
         node: String,

@@ -27,8 +27,8 @@ pub(super) fn session_start(run: &RunDescription) -> Event {
 
 /// Returns all scalars of one round or epoch.
 pub(super) fn row(row: &Row) -> Event {
-    let Row { unit, step, at, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, test_seconds, parallel } =
-        row;
+    let Row { unit, step, at, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, .. } = row;
+    let Row { test_seconds, sent_bytes, parallel, .. } = row;
     let mut scalars = Vec::new();
     if let Some(Evaluation { accuracy, loss, .. }) = test {
         scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss)]);
@@ -48,6 +48,7 @@ pub(super) fn row(row: &Row) -> Event {
         scalars.extend([("learning_rate", *learning_rate), ("time/train_seconds", *train_seconds), ("samples/train", count(*num_samples))]);
         if *unit == Unit::Round {
             scalars.push(("clients/selected", count(clients.len() as u64)));
+            scalars.extend(sent_bytes.map(|bytes| ("clients/sent_bytes", count(bytes))));
         }
     }
     scalars.extend(virtual_seconds.map(|seconds| ("time/virtual_seconds", seconds)));
@@ -153,6 +154,7 @@ mod tests {
             train_seconds: 0.0,
             virtual_seconds: Some(1.25),
             test_seconds: 2.0,
+            sent_bytes: None,
             parallel: None,
         };
         let Some(What::Summary(Summary { value })) = row(&tested).what else { panic!("a summary") };

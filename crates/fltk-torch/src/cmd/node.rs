@@ -25,7 +25,7 @@ use fltk_network::{
 use fltk_train::Device;
 use sha2::{Digest as _, Sha256};
 
-use crate::run::{self, Context, Failures, NodeOptions};
+use crate::run::{self, Context, Failures, NodeOptions, OwnData};
 
 /// Takes part until the run is over.
 ///
@@ -38,7 +38,11 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     let address: Address = args.join.parse().or_exit(Exit::CommandLine)?;
     check_plain(&address)?;
     let patience: Duration = args.wait.parse().map_err(|error| failure(Exit::CommandLine, format!("`--wait`: {error}")))?;
-    let name = args.name.clone().unwrap_or_else(fltk::host::process);
+    let own = match (&args.client, &args.data) {
+        (Some(client), Some(data)) => Some(OwnData { client: client.clone(), data: data.clone(), state: args.state.clone() }),
+        _ => None,
+    };
+    let name = args.client.clone().or_else(|| args.name.clone()).unwrap_or_else(fltk::host::process);
     let (access, keep) = access(args, &address)?;
     let context = Context {
         base: Path::new(""),
@@ -53,7 +57,7 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     };
     let proxy = args.proxy.clone().map_or(Proxy::Environment, Proxy::At);
     let patience = std::time::Duration::from_millis(patience.as_millis());
-    let text = run::node(&context, NodeOptions { address, access, keep, name, patience, proxy })?;
+    let text = run::node(&context, NodeOptions { address, access, keep, name, own, patience, proxy })?;
     tracing::info!("{text}");
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The states that the clients of a federated run keep between rounds, as files in the run's folder. A run whose strategy keeps none has no such
 //! files.
 
+mod at_node;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -15,6 +17,8 @@ use fltk_core::{
 use fltk_fed::{BoxError, client::ClientStates};
 use fltk_records::{RunFolder, client_states::ClientStateStore};
 use fltk_train::client_file::{self, Owner};
+
+pub use at_node::NodeStates;
 
 /// The states of a run's clients. The workers share it.
 pub struct FileStates {

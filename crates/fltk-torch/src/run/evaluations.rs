@@ -82,7 +82,7 @@ impl Evaluator for Evaluations<'_> {
 
     fn evaluate_clients(&mut self, _round: Round, state: &ModelState, server: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
         self.model.set_state(state)?;
-        let noise = NoiseLevels { level: self.config.feature_noise, clients: self.config.clients };
+        let noise = NoiseLevels { level: self.config.feature_noise, clients: self.config.clients.num() };
         let mut evaluated = Vec::new();
         for (place, client) in
             (0..self.clients.parts.num_clients()).zip(0..).filter(|(place, _)| self.clients.parts.num_samples(*place) > 0)

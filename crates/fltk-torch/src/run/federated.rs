@@ -6,7 +6,10 @@ mod network;
 
 use std::{num::NonZeroUsize, panic::resume_unwind, sync::Arc, thread};
 
-use fltk::split::{fleet, given_cohorts, train_and_test};
+use fltk::{
+    exit::{Exit, failure},
+    split::{fleet, given_cohorts, train_and_test},
+};
 use fltk_core::{event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState};
 use fltk_data::{ClientSamples, Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_fed::{
@@ -52,9 +55,14 @@ pub fn run(
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
     fltk_train::init(1);
-    // The samples are hashed while this thread prepares the run.
+    let has_own_data = config.has_own_data();
+    if has_own_data && context.listen.is_none() {
+        let message = "the clients have data of their own (`data: here`), and it isn't in this process\nhint: `fltk federate` waits for the nodes that have it";
+        return Err(failure(Exit::Experiment, message));
+    }
+    // The samples are hashed while this thread prepares the run. Those of clients that keep them can't be.
     let hashed = Arc::clone(dataset);
-    let hashing = thread::spawn(move || training_digest(&hashed));
+    let hashing = thread::spawn(move || if has_own_data { [0; 32] } else { training_digest(&hashed) });
     let mut model = Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device)?;
     let (completed, remembered) = match resumed {
         Some(resumed) => {
@@ -65,7 +73,9 @@ pub fn run(
     };
     let ClientSamples { train: parts, test: test_parts } = train_and_test(dataset, config, job.seed, context.base)?;
     let cohorts = given_cohorts(config, &parts, context.base)?;
-    warn_of_idle_clients(job, &parts);
+    if !has_own_data {
+        warn_of_idle_clients(job, &parts);
+    }
     let num_samples = parts.sizes().map(|size| size as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let data = hashing.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -78,10 +88,15 @@ pub fn run(
     let is_virtual = setup.fleet().is_some();
     let method = setup.strategy().client;
     let root = setup.root_samples().map(|num_samples| root_samples(&parts, num_samples, job.seed)).unwrap_or_default();
-    let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
+    let states = if setup.clients_keep_state() && !has_own_data {
+        Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?)
+    } else {
+        None
+    };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
     // On a virtual clock, who counts follows from the settings, but for clients that fail for reasons of this machine: these try again.
-    let federation = if is_virtual { federation } else { federation.repeating(recorder.history().attendance().clone()) };
+    // Nor can a round be repeated whose clients aren't there.
+    let federation = if is_virtual || has_own_data { federation } else { federation.repeating(recorder.history().attendance().clone()) };
 
     let failures = SettingsFailures::default();
     let states_of_clients = states.as_ref().map(|states| states as &dyn ClientStates);

@@ -13,14 +13,18 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     split::train_and_test,
 };
-use fltk_core::experiment::{FederatedConfig, Setting};
-use fltk_data::{digest::training_digest, partition::root_samples};
+use fltk_core::{
+    experiment::{FederatedConfig, Setting},
+    ids::ClientId,
+};
+use fltk_data::{Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
-use fltk_fed::strategy;
+use fltk_fed::{client::ClientStates, strategy};
 use fltk_network::node::{Access, Address, Call, Carried, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers};
 
 use super::{
     Context, Stopped,
+    client_states::NodeStates,
     federated::{SettingsFailures, Training},
     host::host,
     job::{Job, jobs},
@@ -38,10 +42,23 @@ pub struct NodeOptions {
     pub keep: Option<PathBuf>,
     /// The name of the node, for people.
     pub name: String,
+    /// The client whose data it has, and where.
+    pub own: Option<OwnData>,
     /// The time for which it calls a federator that doesn't answer.
     pub patience: Duration,
     /// The proxy through which it calls.
     pub proxy: Proxy,
+}
+
+/// The data of a client that is at its node.
+#[derive(Clone, Debug)]
+pub struct OwnData {
+    /// The name of the client.
+    pub client: String,
+    /// The folder of its data set.
+    pub data: PathBuf,
+    /// The folder in which it keeps its state; `None` for one in the user's cache folder.
+    pub state: Option<PathBuf>,
 }
 
 /// Takes part until the run is over, and returns how it ended, for people.
@@ -49,9 +66,16 @@ pub struct NodeOptions {
 /// # Errors
 /// If the federator can't be reached or refuses this node, data is missing, or the process was asked to stop ([`Stopped`]).
 pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<String> {
-    let NodeOptions { address, access, keep, name, patience, proxy } = options;
+    let NodeOptions { address, access, keep, name, own, patience, proxy } = options;
     let stop = || context.stop.load(Ordering::Relaxed);
-    let introduction = Introduction { name, program: env!("CARGO_PKG_VERSION").to_owned(), processor: host().cpu, patience, proxy };
+    let introduction = Introduction {
+        name,
+        client: own.as_ref().map(|own| own.client.clone()),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        processor: host().cpu,
+        patience,
+        proxy,
+    };
     let mut enrolled = |text: &str| {
         let kept = keep.as_ref().map_or(Ok(()), |path| crate::cmd::node::keep(path, text));
         if let Err(error) = kept {
@@ -61,11 +85,15 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
     let call = Call::join(address, introduction, &access, &mut enrolled, &stop).map_err(explained)?;
     // The files of the job are for this process alone, and go with it.
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
-    let job = job(call.job(), folder.path())?;
+    let mut job = job(call.job(), folder.path())?;
+    if let Some(own) = &own {
+        let data = std::path::absolute(&own.data).context("can't find the folder of the data")?;
+        job.task.dataset.path = Some(data.display().to_string());
+    }
     let Setting::Federated(config) = &job.task.setting else {
         return Err(failure(Exit::Run, "the federator's job isn't federated"));
     };
-    take_part(context, call, &job, config, folder.path())
+    take_part(context, call, &job, config, own.as_ref(), folder.path())
 }
 
 /// Writes the files of the job below `base`, and reads its experiment.
@@ -88,12 +116,23 @@ fn job(received: &NodeJob, base: &Path) -> anyhow::Result<Job> {
     jobs(&parsed.experiment).into_iter().next().context("an experiment without jobs")
 }
 
-fn take_part(context: &Context<'_>, call: Call, job: &Job, config: &FederatedConfig, base: &Path) -> anyhow::Result<String> {
+fn take_part(
+    context: &Context<'_>,
+    call: Call,
+    job: &Job,
+    config: &FederatedConfig,
+    own_data: Option<&OwnData>,
+    base: &Path,
+) -> anyhow::Result<String> {
     fltk_train::init(1);
     let dataset = &Arc::new(fltk_data::load(&job.task.dataset, base, context.locations).or_exit(Exit::Data)?);
-    let data = training_digest(dataset);
+    let data = if config.has_own_data() { [0; 32] } else { training_digest(dataset) };
     let own = settings::of_trainer(job, data, base)?;
-    let parts = &train_and_test(dataset, config, job.seed, base)?.train;
+    let own_client = own_data.and_then(|own| config.clients.by_name(&own.client));
+    let parts = &match own_client {
+        Some(client) => alone(client, config, dataset),
+        None => train_and_test(dataset, config, job.seed, base)?.train,
+    };
     let strategy = strategy::by_name(config.strategy.name()).context("a strategy that isn't in the catalogue")?;
     let root = strategy.root.map(|root| root_samples(parts, root(&config.strategy), job.seed)).unwrap_or_default();
     let (device, stop, termination, failures) = (context.device, &*context.stop, context.termination, &SettingsFailures::default());
@@ -104,11 +143,27 @@ fn take_part(context: &Context<'_>, call: Call, job: &Job, config: &FederatedCon
     // Modules share libtorch's single random generator.
     let workers = if model.is_torchscript() { 1 } else { u32::try_from(context.workers.get()).unwrap_or(u32::MAX) };
     drop(model);
-    let states = Carried::default();
-    let make = |_worker: usize| training.trainer((!strategy.keeps.is_empty()).then_some(&states));
-    let trainers = Trainers { make: &make, states: &states, is_of_settings: &|round, client| failures.has(round, client) };
+    let carried = Carried::default();
+    let at_node = match own_data {
+        Some(own) => Some(NodeStates::open(own, &call.job().run, job.task.checkpoint_every)?),
+        None => None,
+    };
+    let states: &dyn ClientStates = at_node.as_ref().map_or(&carried, |states| states);
+    // Which names it keeps is in each order.
+    let make = |_worker: usize| training.trainer(Some(states));
+    let trainers = Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client) };
     let stop = || context.stop.load(Ordering::Relaxed);
-    call.work(&Prepared { settings: own, data, layout, workers }, &trainers, &stop).map_err(explained)
+    let num_samples = own_client.map_or(0, |_| dataset.train.len() as u64);
+    call.work(&Prepared { settings: own, data, num_samples, layout, workers }, &trainers, &stop).map_err(explained)
+}
+
+/// Returns the division of a training set that is all one client's.
+fn alone(client: ClientId, config: &FederatedConfig, dataset: &Dataset) -> Division {
+    let mut parts = vec![Vec::new(); config.clients.num() as usize];
+    if let Some(own) = parts.get_mut(client.0 as usize) {
+        *own = (0..u32::try_from(dataset.train.len()).unwrap_or(u32::MAX)).collect();
+    }
+    parts.into()
 }
 
 /// The error of a node, with its exit code.

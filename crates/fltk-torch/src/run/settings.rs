@@ -61,9 +61,21 @@ fn digest(text: &str) -> [u8; DIGEST_BYTES] {
 fn of_clients(task: &Task) -> Task {
     let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
     let setting = match setting {
-        Setting::Federated(FederatedConfig { clients, partition, strategy, feature_noise, client_test_fraction, .. }) => {
+        Setting::Federated(FederatedConfig {
+            clients,
+            data,
+            partition,
+            strategy,
+            compression,
+            feature_noise,
+            client_test_fraction,
+            ..
+        }) => {
             Setting::Federated(FederatedConfig {
                 clients,
+                data,
+                min_available: None,
+                max_samples: None,
                 partition,
                 clients_per_round: 1,
                 rounds: 1,
@@ -74,6 +86,8 @@ fn of_clients(task: &Task) -> Task {
                 selection: Choice::new("any"),
                 // Under most strategies, the orders say everything that a trainer does.
                 strategy: if by_name(strategy.name()).is_none_or(|spec| spec.client.is_plain) { Choice::new("any") } else { strategy },
+                // Clients compress their updates themselves.
+                compression,
                 feature_noise,
                 evaluate_every: 1,
                 // Clients don't train on their test samples.
@@ -164,6 +178,7 @@ tasks:
             ("batch_size: 64,", "batch_size: 64, drop_last: true,"),
             ("strategy: { type: FedAvg }", "strategy: { type: Ditto, mu: 0.1 }"),
             ("rounds: 2,", "rounds: 2, client_test_fraction: 0.2,"),
+            ("rounds: 2,", "rounds: 2, compression: { type: fp16 },"),
         ] {
             check(old, new, false);
         }

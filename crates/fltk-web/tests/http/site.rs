@@ -147,6 +147,7 @@ fn round(round: u32) -> RunEvent {
         train_seconds: 2.5,
         virtual_seconds: None,
         test_seconds: 0.5,
+        sent_bytes: None,
     }
 }
 

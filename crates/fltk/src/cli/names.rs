@@ -53,6 +53,7 @@ pub fn kind_or_entry() -> String {
         all.strategies.kind(),
         all.selections.kind(),
         all.attacks.kind(),
+        all.compressions.kind(),
         all.devices.kind(),
         all.links.kind(),
         all.availability.kind(),

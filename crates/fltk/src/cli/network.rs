@@ -114,9 +114,15 @@ pub struct NodeArgs {
     /// The time for which the node calls a federator that doesn't answer.
     #[arg(long, value_name = "DURATION", default_value = "10min")]
     pub wait: String,
-    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder); with `--client`, the folder of the client's data set.
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
+    /// The client whose data the node has, if the clients of the run have data of their own (`data: here`). No sample leaves the node.
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with = "name")]
+    pub client: Option<String>,
+    /// The folder in which the node keeps what its client keeps between rounds (default: one in the user's cache folder).
+    #[arg(long, value_name = "DIR", requires = "client")]
+    pub state: Option<PathBuf>,
     /// The number of clients trained concurrently (default: one per core). It affects the time taken, not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,

@@ -81,6 +81,7 @@ fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
         kind("Strategies", &catalogues.strategies),
         kind("Selections of clients", &catalogues.selections),
         kind("Attacks of malicious clients", &catalogues.attacks),
+        kind("Compressed updates", &catalogues.compressions),
         kind("Devices of clients on a virtual clock", &catalogues.devices),
         kind("Links of clients on a virtual clock", &catalogues.links),
         kind("Availability of clients on a virtual clock", &catalogues.availability),

@@ -5,6 +5,7 @@ mod list;
 mod show;
 mod split;
 mod verify;
+mod write;
 
 use fltk_data::sources::{self, Source};
 
@@ -28,7 +29,7 @@ pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
         }
         DataCommand::Verify { names, locations } => verify::run(cli, names, locations),
         DataCommand::Show(args) => show::run(cli, args),
-        DataCommand::Split { experiment, locations } => split::run(cli, experiment, locations),
+        DataCommand::Split { experiment, write, locations } => split::run(cli, experiment, write.as_deref(), locations),
     }
 }
 

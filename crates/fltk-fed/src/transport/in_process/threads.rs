@@ -33,7 +33,10 @@ pub(super) fn work(
     drop(is_ready);
     let (Ok(()), Some(mut worker)) = (told, worker) else { return };
     while let Some(order) = orders.next() {
-        let event = worker.carry_out(&order);
+        let event = match worker.carry_out(&order) {
+            Event::ClientTrained(update) => Event::ClientTrained(update.stays()),
+            event => event,
+        };
         // This frees the global model's memory as soon as nobody needs it.
         drop(order);
         if answers.send(event).is_err() {

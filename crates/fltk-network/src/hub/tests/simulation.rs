@@ -12,8 +12,10 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_fed::{
+    client::with_state,
+    compression::Compression,
     dummy::Dummy,
-    round::{Action, EvaluationOrder, Event, Federation, Record, Setup, TestSamples, Timestamp},
+    round::{Action, ClientUpdate, EvaluationOrder, Event, Federation, Record, Setup, TestSamples, Timestamp, TrainOrder},
 };
 use proptest::prelude::*;
 
@@ -43,13 +45,20 @@ fn evaluated(dummy: &Dummy, order: &EvaluationOrder) -> Event {
     }
 }
 
+/// Trains a client, and compresses its update.
+fn trained(dummy: &Dummy, order: &TrainOrder, compression: Option<&Compression>) -> ClientUpdate {
+    let answer = with_state(None, compression, order, |_| dummy.answer(order));
+    answer.expect("it is the dummy's")
+}
+
 /// Runs without nodes: each order is answered at once.
 fn in_order(mut federation: Federation, dummy: &Dummy) -> Arc<ModelState> {
+    let compression = federation.setup().compression().cloned();
     let mut events = VecDeque::from([Event::Started]);
     while let Some(event) = events.pop_front() {
         for action in federation.step(Timestamp::default(), event).expect("the events are in order") {
             match action {
-                Action::Train(order) => events.push_back(Event::ClientTrained(dummy.answer(&order).expect("it is the dummy's"))),
+                Action::Train(order) => events.push_back(Event::ClientTrained(trained(dummy, &order, compression.as_ref()).stays())),
                 Action::Measure(order) => {
                     let loss = dummy.loss(&order).expect("it is the dummy's");
                     events.push_back(Event::LossMeasured { round: order.round, client: order.client, loss });
@@ -84,8 +93,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_model_is_the_one_of_a_run_in_order(seed: u64, strategy in 0_usize..4) {
-        let config = match ["FedAvg", "FedNova", "Krum", "power of choice"][strategy] {
+    fn whatever_happens_the_model_is_the_one_of_a_run_in_order(seed: u64, strategy in 0_usize..6) {
+        let config = match ["FedAvg", "FedNova", "Krum", "power of choice", "fp16", "int8"][strategy] {
+            form @ ("fp16" | "int8") => FederatedConfig { compression: Some(Choice::new(form)), ..config("FedAvg") },
             "power of choice" => FederatedConfig { selection: Choice::new("power_of_choice").with("candidates", 9), ..config("FedAvg") },
             strategy => config(strategy),
         };

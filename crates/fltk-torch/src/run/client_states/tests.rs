@@ -72,7 +72,7 @@ struct Clients<'a> {
 
 impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
-        with_state(Some(self.states), order, |kept| {
+        with_state(Some(self.states), None, order, |kept| {
             let first = order.client.0 * 32;
             let samples: Vec<u32> = (first..first + 32).collect();
             let (seed, client, round, flips_labels) = (order.seed, order.client, order.round, order.flips_labels);

@@ -18,6 +18,7 @@ use fltk_data::{Dataset, Division, NoiseLevels};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, with_state},
+    compression::Compression,
     round::{ClientUpdate, Failure, LossOrder, SettingsDigest, TrainOrder},
     strategy::ClientMethod,
 };
@@ -62,7 +63,7 @@ impl<'a> Training<'a> {
         Model::new(&self.job.task.network, self.base, InputShape::of(self.dataset), self.job.seed, self.device)
     }
 
-    /// Creates a trainer for the thread that calls. Clients keep their states in `states`, if the strategy keeps some.
+    /// Creates a trainer for the thread that calls. Clients keep their states in `states`, if they keep some.
     ///
     /// # Errors
     /// If the net or the loss can't be made.
@@ -73,13 +74,14 @@ impl<'a> Training<'a> {
         fltk_train::init(1);
         let task = &self.job.task;
         let trainer = LocalTrainer::new(self.new_model()?, Arc::clone(self.dataset), task.train.clone(), losses::find(&task.loss)?);
-        let trainer = trainer.with_noise(NoiseLevels { level: self.config.feature_noise, clients: self.config.clients });
+        let trainer = trainer.with_noise(NoiseLevels { level: self.config.feature_noise, clients: self.config.clients.num() });
         Ok(Box::new(Clients {
             trainer,
             method: self.method,
             settings: &self.config.strategy,
             own: self.own,
             states,
+            compression: Compression::of(self.config).map_err(|name| format!("there is no compression `{name}`"))?,
             parts: self.parts,
             root: self.root,
             stop: self.stop,
@@ -114,7 +116,7 @@ impl SettingsFailures {
                 absences.iter().all(|(absence, count, _)| match absence {
                     Absence::DroppedOut | Absence::Crashed => true,
                     Absence::Failed | Absence::Unmeasured => u64::from(*count) <= num_explained,
-                    Absence::Late | Absence::Surplus => false,
+                    Absence::Late | Absence::Surplus | Absence::Away => false,
                 })
             }
             // Their clients may have begun in any round before.
@@ -138,8 +140,10 @@ struct Clients<'a> {
     settings: &'a Choice,
     /// The digest of the settings that it trains with.
     own: SettingsDigest,
-    /// The states that clients keep; `None` if the strategy keeps none.
+    /// The states that clients keep; `None` if they keep none.
     states: Option<&'a dyn ClientStates>,
+    /// The compression of updates.
+    compression: Option<Compression>,
     parts: &'a Division,
     /// The samples of the server, which trains under the number after that of the last client.
     root: &'a [u32],
@@ -161,7 +165,7 @@ impl ClientTrainer for Clients<'_> {
         let samples = self.samples_of(order.client);
         let (seed, client, round, flips_labels) = (order.seed, order.client, order.round, order.flips_labels);
         let client = LocalClient { samples: &samples, seed, client, round, flips_labels, stop: self.stop };
-        let trained = with_state(self.states, order, |kept| {
+        let trained = with_state(self.states, self.compression.as_ref(), order, |kept| {
             self.method.carry_out(self.settings, order, kept, &mut |pass| {
                 let trained = self.trainer.train(&client, pass);
                 Ok(trained.inspect_err(|error| {
@@ -237,6 +241,7 @@ mod tests {
             settings: &Choice::new("FedAvg"),
             own,
             states: None,
+            compression: None,
             parts: &vec![(0..32).collect()].into(),
             root: &[],
             stop: &AtomicBool::new(false),

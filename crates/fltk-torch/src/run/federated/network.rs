@@ -116,7 +116,8 @@ impl Network<'_> {
         let mut own_folder = None;
         let (listener, folder) = match &listen.security {
             Security::Insecure => {
-                tracing::info!("nodes on this machine join with\n  fltk node --join http://{}", SocketAddr::new(address, port));
+                let of_client = if self.config.has_own_data() { " --client NAME --data DIR" } else { "" };
+                tracing::info!("nodes on this machine join with\n  fltk node --join http://{}{of_client}", SocketAddr::new(address, port));
                 (Listener::Plain(listener), None)
             }
             Security::Tls { folder, host, num_invited } => {
@@ -133,9 +134,16 @@ impl Network<'_> {
                 let folder = Folder::open_or_create(&path)?;
                 let host = host.clone().or_else(fltk::host::name).unwrap_or_else(|| "localhost".to_owned());
                 let mut lines = String::new();
+                let clients = self.config.clients.names();
                 // Those who were invited before come back by themselves.
-                for _ in 0..num_invited.unwrap_or(u32::from(is_new)) {
-                    lines += &format!("\n  fltk node --join https://{host}:{port} --invitation {}", folder.invite()?);
+                let num_usual = if is_new { clients.len().max(1) } else { 0 };
+                for index in 0..num_invited.map_or(num_usual, |num| num as usize) {
+                    let of_client = match clients.get(index) {
+                        Some(client) => format!(" --client {client} --data DIR"),
+                        None if clients.is_empty() => String::new(),
+                        None => " --client NAME --data DIR".to_owned(),
+                    };
+                    lines += &format!("\n  fltk node --join https://{host}:{port} --invitation {}{of_client}", folder.invite()?);
                 }
                 let told = if lines.is_empty() {
                     format!("nodes with a certificate join at https://{host}:{port}")
@@ -242,6 +250,7 @@ impl Network<'_> {
             files: files.into_inner(),
             settings: self.settings,
             data: self.data,
+            clients: self.config.clients.names().iter().map(ToString::to_string).collect(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             processor: host().cpu,
         })
@@ -274,6 +283,9 @@ impl NodeEvents {
                 name: joined.name.clone(),
                 processor: joined.processor.clone(),
                 workers: joined.workers,
+                // Its name is that of its client.
+                client: joined.own.map(|_| joined.name.clone()),
+                num_samples: joined.own.map(|own| own.num_samples),
             },
             NodeReport::Left { node, figures, reason, .. } => RunEvent::NodeLeft {
                 node: format!("{node:?}"),

@@ -1,15 +1,17 @@
 //! `fltk data split FILE`: the samples of the training set that each client of each federated task gets, for each seed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use fltk_core::{experiment::Setting, seed::Seed};
 use fltk_data::ClientSamples;
 use serde::Serialize;
 
+use super::write::write;
 use crate::{
     cli::{Cli, ExperimentArgs, LocationArgs, Output},
     exit::{Exit, OrExit as _, failure},
-    inputs, output,
+    inputs,
+    output::{self, counted},
     split::{split, train_and_test},
 };
 
@@ -26,14 +28,22 @@ struct TaskSplit {
     test: Option<BTreeMap<u32, Vec<u32>>>,
 }
 
-/// Prints the splits.
+/// Prints the splits, or writes the only one as data sets into a folder.
 ///
 /// # Errors
 /// If the experiment is wrong, its data is missing, or a partition is impossible.
-pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow::Result<()> {
+pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations: &LocationArgs) -> anyhow::Result<()> {
     let experiment = inputs::check_experiment(&args.files, &args.overrides, args.seed)?.told();
     let (base, locations) = (inputs::base_folder(&args.files), inputs::locations(locations));
     let mut splits = Vec::new();
+    if write_to.is_some() && (experiment.tasks.len(), experiment.seeds.len()) != (1, 1) {
+        let message = format!(
+            "`--write` is for one task with one seed, and here are {} and {}\nhint: `--seed` chooses a seed; use a file for each task",
+            counted(experiment.tasks.len(), "task"),
+            counted(experiment.seeds.len(), "seed")
+        );
+        return Err(failure(Exit::Experiment, message));
+    }
     for task in &experiment.tasks {
         let Setting::Federated(federated) = &task.setting else { continue };
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
@@ -46,6 +56,9 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow
             return Err(failure(Exit::Experiment, message));
         }
         for &seed in &experiment.seeds {
+            if let Some(folder) = write_to {
+                return write(folder, task.dataset.name(), &dataset, &split(&dataset, federated, seed, &base)?);
+            }
             let ClientSamples { test, .. } = train_and_test(&dataset, federated, seed, &base)?;
             let test = federated.client_test_fraction.map(|_| (0..).zip(test.into_lists()).collect());
             let clients = (0..).zip(split(&dataset, federated, seed, &base)?.into_lists()).collect();

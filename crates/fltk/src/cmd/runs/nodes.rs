@@ -22,17 +22,28 @@ pub fn run(cli: &Cli, run: &RunRef) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let header =
-        ["node", "name", "workers", "joined", "left", "updates", "busy s", "idle s", "received MB", "sent MB", "processor", "reason"];
-    let mut table = output::table(&header, &[2, 5, 6, 7, 8, 9]);
+    let mut header =
+        vec!["node", "name", "workers", "joined", "left", "updates", "busy s", "idle s", "received MB", "sent MB", "processor", "reason"];
+    let mut numbers = vec![2, 5, 6, 7, 8, 9];
+    // Only where clients have data of their own.
+    let has_samples = nodes.iter().any(|stay| stay.num_samples.is_some());
+    if has_samples {
+        numbers.push(header.len());
+        header.push("samples");
+    }
+    let mut table = output::table(&header, &numbers);
     for stay in nodes {
-        table.add_row(row(stay));
+        let mut cells = row(stay);
+        if has_samples {
+            cells.push(stay.num_samples.map_or_else(|| "-".to_owned(), |samples| samples.to_string()));
+        }
+        table.add_row(cells);
     }
     output::text(&table.to_string())
 }
 
 fn row(stay: &NodeStay) -> Vec<String> {
-    let NodeStay { node, name, processor, workers, joined_at, end } = stay;
+    let NodeStay { node, name, processor, workers, joined_at, end, .. } = stay;
     let mut cells = vec![node.clone(), name.clone(), workers.to_string(), joined_at.strftime("%F %T").to_string()];
     match end {
         None => {

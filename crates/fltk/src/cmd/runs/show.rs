@@ -55,7 +55,11 @@ fn steps(report: &RunReport) -> String {
     let of_clients: &[&str] = if has_clients { &["clients", "mean of clients", "worst tenth", "variance"] } else { &[] };
     let is_virtual = report.rows.iter().any(|row| row.virtual_seconds.is_some());
     let of_time: &[&str] = if is_virtual { &["virtual s"] } else { &[] };
-    let header = [&[unit, "accuracy", "loss"], of_clients, &["train loss", "learning rate", "train s", "test s"], of_time].concat();
+    // Without compression, it is the size of the models.
+    let is_compressed = report.description.hyperparameters.0.contains_key("federated.compression.type");
+    let of_updates: &[&str] = if is_compressed { &["sent MB"] } else { &[] };
+    let header =
+        [&[unit, "accuracy", "loss"], of_clients, &["train loss", "learning rate", "train s", "test s"], of_time, of_updates].concat();
     let mut table = output::table(&header, &(0..header.len()).collect::<Vec<_>>());
     for row in &report.rows {
         let mut cells = vec![
@@ -81,9 +85,17 @@ fn steps(report: &RunReport) -> String {
         if is_virtual {
             cells.push(row.virtual_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.3}")));
         }
+        if is_compressed {
+            cells.push(row.sent_bytes.map_or_else(|| "-".to_owned(), megabytes));
+        }
         table.add_row(cells);
     }
     table.to_string()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
+fn megabytes(bytes: u64) -> String {
+    format!("{:.3}", bytes as f64 / 1e6)
 }
 
 fn classes(report: &RunReport) -> String {

@@ -10,6 +10,7 @@ use std::{
 
 use fltk_core::{client_state::ClientState, model_state::ModelState};
 use fltk_fed::{
+    compression::Compression,
     drive::Answer,
     dummy::Dummy,
     round::{Action, Event, Failure, Federation, ProtocolError, Record, Timestamp},
@@ -17,12 +18,16 @@ use fltk_fed::{
 };
 
 use self::node::SimulatedNode;
-use super::evaluated;
+use super::{evaluated, trained};
 use crate::{
     draws::Draws,
     hub::{Hub, Joined, Lost, NodeId, Output},
     object::{Content, Receiving},
-    wire::{order::Key, update::ReadyMessage, v1},
+    wire::{
+        order::Key,
+        update::{Asked, ReadyMessage},
+        v1,
+    },
 };
 
 /// The time after which nothing bad happens any more, and that after which a run that goes on hangs.
@@ -118,6 +123,7 @@ enum Happening {
 
 pub(super) struct World<'a> {
     dummy: &'a Dummy,
+    compression: Option<Compression>,
     draws: Draws,
     now: Duration,
     is_calm: bool,
@@ -141,6 +147,7 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(federation: Federation, dummy: &'a Dummy, seed: u64) -> Self {
         Self {
+            compression: federation.setup().compression().cloned(),
             dummy,
             draws: Draws::new(seed),
             now: Duration::ZERO,
@@ -302,7 +309,7 @@ impl<'a> World<'a> {
             self.links.insert(id, serial);
             let held: Vec<_> = held.iter().map(|held| Key::read(Some(held), false).expect("it is there")).collect();
             let workers = self.nodes[self.sessions[serial].node].workers;
-            let joined = Joined { name: "a node".to_owned(), processor: "one".to_owned(), workers };
+            let joined = Joined { name: "a node".to_owned(), processor: "one".to_owned(), workers, own: None };
             let outputs = self.hub.joined(now, id, joined, &held);
             return self.carry_out(outputs);
         }
@@ -346,8 +353,8 @@ impl<'a> World<'a> {
                 receiving.push(receiving.num_received(), &chunk).expect("it is what is next");
             }
             let bundle = receiving.finish().expect("it is whole");
-            let layout = self.dummy.initial().layout;
-            let (mut update, state) = ready.with(bundle, &layout, &self.hub.keeps(key)).expect("it is an update");
+            let asked = Asked::of(self.hub.training(key).expect("it is open"), self.compression.as_ref());
+            let (mut update, state) = ready.with(bundle, &asked).expect("it is an update");
             assert_eq!(state, ClientState::default());
             // A single node would make the same of it again.
             if self.hub.nodes().count() > 1 && self.spoils(key, 15) {

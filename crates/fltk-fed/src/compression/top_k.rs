@@ -1,5 +1,50 @@
 //! The largest entries of a difference; the others stay.
 
+use fltk_core::catalogue::{CompressionEntry, Entry, Number, Range};
+
+use super::{Compressor, Encoded, Misfit};
+
+const FRACTION: Number = Number::new(
+    "fraction",
+    0.01,
+    "Fraction of the parameters whose difference is sent; their number is rounded, and is one at least. Each takes 8 bytes, so half of them are as many bytes as all.",
+)
+.within(Range::positive_up_to(1.0));
+
+/// The names of the places of the entries that are sent, ascending, and of these.
+const INDICES: &str = "indices";
+const VALUES: &str = "values";
+
+/// The entries of largest magnitude, of all tensors together. A client adds what it didn't send to its next difference, so that it is sent in the end.
+pub static COMPRESSOR: Compressor = Compressor {
+    entry: CompressionEntry::with_feedback(
+        Entry::new(
+            "top_k",
+            "The differences of the parameters that changed most. What isn't sent is kept by the client, and added to its next difference (error feedback).",
+        )
+        .paper("Stich et al., Sparsified SGD with Memory, 2018, arXiv:1809.07599")
+        .parameters(&[FRACTION.parameter()]),
+    ),
+    encode: |difference, _| {
+        let num = difference.values.len();
+        if u32::try_from(num).is_err() {
+            return Err(Misfit::Impossible(format!("the model has {num} parameters, and `top_k` can name {} at most", u32::MAX)));
+        }
+        let (indices, values) = take(&mut difference.values.to_vec(), num_sent(FRACTION.of(difference.settings), num));
+        Ok(Encoded { floats: [(VALUES.to_owned(), values)].into(), indices: [(INDICES.to_owned(), indices)].into(), ..Encoded::default() })
+    },
+    add: |settings, encoded, _, to| {
+        let num = num_sent(FRACTION.of(settings), to.len());
+        let indices = encoded.take_indices(INDICES, num)?;
+        if !indices.is_sorted_by(|left, right| left < right) || indices.last().is_some_and(|last| *last as usize >= to.len()) {
+            return Err(Misfit::Impossible(format!("its indices don't ascend within {}", to.len())));
+        }
+        add(&indices, &encoded.take_floats(VALUES, num)?, to);
+        Ok(())
+    },
+    num_bytes: |settings, tensors| 8 * num_sent(FRACTION.of(settings), tensors.iter().sum()) as u64,
+};
+
 /// Returns the number of entries that are sent of `num_floats`: the fraction of them, rounded, but one at least.
 #[expect(
     clippy::cast_possible_truncation,
@@ -7,14 +52,14 @@
     clippy::cast_precision_loss,
     reason = "a cast saturates, and both ends are checked"
 )]
-pub(super) fn num_sent(fraction: f64, num_floats: usize) -> usize {
+fn num_sent(fraction: f64, num_floats: usize) -> usize {
     ((fraction * num_floats as f64).round() as usize).max(1).min(num_floats)
 }
 
 /// Takes the `num` entries of largest magnitude out of `values`, of equal ones those of lower index, and leaves zeros. Returns their indices, ascending, and values.
 ///
 /// Numbers that aren't finite are larger than all others. There are at most 2^32 - 1 values.
-pub(super) fn take(values: &mut [f32], num: usize) -> (Vec<u32>, Vec<f32>) {
+fn take(values: &mut [f32], num: usize) -> (Vec<u32>, Vec<f32>) {
     // Bits of numbers without a sign are ordered as the numbers are, and those of what isn't a number come last.
     let magnitude = |value: f32| value.abs().to_bits();
     let mut magnitudes: Vec<u32> = values.iter().copied().map(magnitude).collect();
@@ -39,7 +84,7 @@ pub(super) fn take(values: &mut [f32], num: usize) -> (Vec<u32>, Vec<f32>) {
 }
 
 /// Adds entries to others. Indices that don't exist add nothing.
-pub(super) fn add(indices: &[u32], values: &[f32], to: &mut [f32]) {
+fn add(indices: &[u32], values: &[f32], to: &mut [f32]) {
     for (index, value) in indices.iter().zip(values) {
         if let Some(to) = to.get_mut(*index as usize) {
             *to += value;

@@ -1,5 +1,38 @@
 //! 8 bits with stochastic rounding: a scale per tensor, and a whole number of scales per element.
 
+use fltk_core::catalogue::{CompressionEntry, Entry};
+
+use super::{Compressor, Encoded, Misfit};
+
+/// The names of the scales, and of the elements.
+const SCALES: &str = "scales";
+const LEVELS_NAME: &str = "int8";
+
+/// Each element is a number of steps from -127 to 127, of the size that the largest one of its tensor needs. It is rounded up or down at random, such that it is right on
+/// average, by draws that depend on the seed, client and round.
+pub static COMPRESSOR: Compressor = Compressor {
+    entry: CompressionEntry::new(
+        Entry::new(
+            "int8",
+            "The difference of each parameter in 255 steps of a size that its tensor has: 1 byte instead of 4. It is rounded at random, so that it is right on average.",
+        )
+        .paper("Alistarh et al., QSGD: Communication-Efficient SGD via Gradient Quantization and Encoding, 2017, arXiv:1610.02132"),
+    ),
+    encode: |difference, random| {
+        let (scales, levels) = encode(difference.values, difference.tensors.iter().copied(), random);
+        Ok(Encoded { floats: [(SCALES.to_owned(), scales)].into(), bytes: [(LEVELS_NAME.to_owned(), levels)].into(), ..Encoded::default() })
+    },
+    add: |_, encoded, tensors, to| {
+        let scales = encoded.take_floats(SCALES, tensors.len())?;
+        if let Some(scale) = scales.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
+            return Err(Misfit::Impossible(format!("it has the scale {scale}")));
+        }
+        add(&scales, &encoded.take_bytes(LEVELS_NAME, to.len())?, tensors.iter().copied(), to);
+        Ok(())
+    },
+    num_bytes: |_, tensors| tensors.iter().map(|len| *len as u64 + 4).sum(),
+};
+
 /// The largest magnitude in scales.
 const LEVELS: f32 = 127.0;
 
@@ -7,7 +40,7 @@ const LEVELS: f32 = 127.0;
 const NOT_FINITE: i8 = i8::MIN;
 
 /// Returns the scale of each tensor, and the elements as 8-bit two's complements. Each element takes one draw of 32 random bits, whatever its value.
-pub(super) fn encode(values: &[f32], tensors: impl Iterator<Item = usize>, mut random: impl FnMut() -> u32) -> (Vec<f32>, Vec<u8>) {
+fn encode(values: &[f32], tensors: impl Iterator<Item = usize>, random: &mut dyn FnMut() -> u32) -> (Vec<f32>, Vec<u8>) {
     let (mut scales, mut levels) = (Vec::new(), Vec::with_capacity(values.len()));
     let mut left = values;
     for len in tensors {
@@ -21,7 +54,7 @@ pub(super) fn encode(values: &[f32], tensors: impl Iterator<Item = usize>, mut r
 }
 
 /// Adds the elements to others.
-pub(super) fn add(scales: &[f32], levels: &[u8], tensors: impl Iterator<Item = usize>, to: &mut [f32]) {
+fn add(scales: &[f32], levels: &[u8], tensors: impl Iterator<Item = usize>, to: &mut [f32]) {
     let mut elements = to.iter_mut().zip(levels);
     for (len, scale) in tensors.zip(scales) {
         elements.by_ref().take(len).for_each(|(to, level)| *to += value(level.cast_signed(), *scale));
@@ -95,7 +128,7 @@ mod tests {
     fn every_tensor_has_its_own_scale_and_every_element_its_own_draw() {
         let values = [127.0, -64.0, 0.0, 0.5, f32::NAN, -0.25, 0.0];
         let mut draws = (0..).map(|index| draw([0.0, 0.0, 0.0, 0.6, 0.0, 0.0, 0.9][index]));
-        let (scales, levels) = encode(&values, [4, 0, 2, 1].into_iter(), || draws.next().expect("there are seven"));
+        let (scales, levels) = encode(&values, [4, 0, 2, 1].into_iter(), &mut || draws.next().expect("there are seven"));
         assert_eq!(scales[..2], [1.0, 0.0]);
         assert!((scales[2] - 0.25 / 127.0).abs() < 1e-9 && scales[3] == 0.0);
         assert_eq!(levels.iter().map(|level| level.cast_signed()).collect::<Vec<_>>(), [127, -64, 0, 1, -128, -127, 0]);
@@ -122,7 +155,7 @@ mod tests {
             random in any::<u32>(),
         ) {
             let values: Vec<f32> = values.iter().map(|value| value * 2_f32.powi(exponent)).collect();
-            let (scales, levels) = encode(&values, [values.len()].into_iter(), || random);
+            let (scales, levels) = encode(&values, [values.len()].into_iter(), &mut || random);
             for (value, level) in values.iter().zip(levels) {
                 let level = level.cast_signed();
                 prop_assert_ne!(level, NOT_FINITE);

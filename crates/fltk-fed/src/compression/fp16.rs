@@ -1,19 +1,39 @@
 //! Half precision: IEEE 754 binary16, in two bytes.
 
+use fltk_core::catalogue::{CompressionEntry, Entry};
 use half::f16;
 
+use super::{Compressor, Encoded};
+
+/// The name of the numbers.
+const VALUES: &str = "fp16";
+
 /// The bytes of a number.
-pub(super) const NUM_BYTES: usize = 2;
+const NUM_BYTES: usize = 2;
+
+/// Half precision. Numbers beyond its largest one, 65504, are sent as that.
+pub static COMPRESSOR: Compressor = Compressor {
+    entry: CompressionEntry::new(Entry::new("fp16", "The difference of each parameter in half precision: 2 bytes instead of 4.")),
+    encode: |difference, _| {
+        let values = encode(difference.values);
+        Ok(Encoded { bytes: [(VALUES.to_owned(), values)].into(), ..Encoded::default() })
+    },
+    add: |_, encoded, _, to| {
+        add(&encoded.take_bytes(VALUES, to.len() * NUM_BYTES)?, to);
+        Ok(())
+    },
+    num_bytes: |_, tensors| tensors.iter().map(|len| (len * NUM_BYTES) as u64).sum(),
+};
 
 /// Returns the bytes of numbers, little-endian.
-pub(super) fn encode(values: impl ExactSizeIterator<Item = f32>) -> Vec<u8> {
+fn encode(values: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(values.len() * NUM_BYTES);
-    values.for_each(|value| bytes.extend_from_slice(&nearest(value).to_le_bytes()));
+    values.iter().for_each(|value| bytes.extend_from_slice(&nearest(*value).to_le_bytes()));
     bytes
 }
 
 /// Adds the numbers of these bytes to others.
-pub(super) fn add(bytes: &[u8], to: &mut [f32]) {
+fn add(bytes: &[u8], to: &mut [f32]) {
     let (numbers, _) = bytes.as_chunks::<NUM_BYTES>();
     to.iter_mut().zip(numbers).for_each(|(to, bytes)| *to += f16::from_le_bytes(*bytes).to_f32());
 }
@@ -87,7 +107,7 @@ mod tests {
             assert_eq!(nearest(number).to_f32(), number);
         }
         assert!(nearest(f32::NAN).is_nan());
-        assert_eq!(encode([1.0, -2.0, 1.0 / 3.0, 1e-8].into_iter()), [0x00, 0x3c, 0x00, 0xc0, 0x55, 0x35, 0x00, 0x00]);
+        assert_eq!(encode(&[1.0, -2.0, 1.0 / 3.0, 1e-8]), [0x00, 0x3c, 0x00, 0xc0, 0x55, 0x35, 0x00, 0x00]);
     }
 
     proptest! {

@@ -1,0 +1,169 @@
+//! Tests of clients that have data of their own (`data: here`): each at its node, which nobody else's data reaches.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "../../fltk/tests/common/mod.rs"]
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Output, Stdio},
+    thread,
+};
+
+use common::{fltk, json};
+use fltk_core::experiment::DatasetConfig;
+use fltk_data::{Locations, Split, load};
+
+/// Writes the embedded data set as IDX files into `folder`, with the training images of these classes alone.
+fn write_classes(folder: &Path, classes: std::ops::Range<u16>) {
+    let all = load(&DatasetConfig::named("fashion-mnist-mini"), Path::new(""), &Locations { cache: None, local: vec![] }).unwrap();
+    fs::create_dir_all(folder).unwrap();
+    for (name, split, kept) in [("train", &all.train, classes), ("t10k", &all.test, 0..10)] {
+        let Split::Images(set) = split else { panic!("it has images") };
+        let chosen: Vec<usize> = (0..set.labels.len()).filter(|index| kept.contains(&set.labels[*index])).collect();
+        let num = u32::try_from(chosen.len()).unwrap().to_be_bytes();
+        let side = 28_u32.to_be_bytes();
+        let mut images = [&[0, 0, 8, 3], &num[..], &side, &side].concat();
+        images.extend(chosen.iter().flat_map(|index| set.image(*index)));
+        let mut labels = [&[0, 0, 8, 1], &num[..]].concat();
+        labels.extend(chosen.iter().map(|index| u8::try_from(set.labels[*index]).unwrap()));
+        fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+        fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+    }
+}
+
+/// Returns an experiment whose clients have these names, and `more` settings.
+fn experiment(names: &[&str], more: &str) -> String {
+    let num = names.len();
+    format!(
+        "\
+name: own
+tasks:
+  - kind: federated
+    network: McMahan2NN
+    dataset: fashion-mnist-mini
+    train: {{ batch_size: 32, optimizer: {{ type: SGD, learning_rate: 0.05 }} }}
+    federated: {{ clients: [{}], data: here, clients_per_round: {num}, rounds: 6, {more} }}
+",
+        names.join(", ")
+    )
+}
+
+/// Starts `fltk federate` with `args`, and returns it with the lines that it prints for nodes.
+fn federate(at: &Path, args: &[&str], num_lines: usize) -> (Child, Vec<String>) {
+    let mut command = fltk(at);
+    command.args(["federate", "own.yaml", "--id", "a", "--output", "json"]).args(args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    let mut all = String::new();
+    while lines.len() < num_lines {
+        let line = said.next().unwrap_or_else(|| panic!("it invites nobody:\n{all}")).unwrap();
+        lines.extend(line.trim().strip_prefix("fltk ").filter(|line| line.starts_with("node")).map(str::to_owned));
+        all += &format!("{line}\n");
+    }
+    // Its messages are read as long as it writes some.
+    thread::spawn(move || said.for_each(drop));
+    (child, lines)
+}
+
+/// Starts a node by the line that a federator printed, for a client whose data is in `folder`.
+fn node(at: &Path, line: &str, folder: &str) -> Child {
+    let line = line.replace("DIR", folder);
+    fltk(at).args(line.split_whitespace()).args(["--workers", "1"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn free_port() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("127.0.0.1:{port}")
+}
+
+/// Runs the experiment with a node for each of its clients, and returns the result of the run.
+fn run(at: &Path, names: &[&str], more: &str) -> serde_json::Value {
+    fs::write(at.join("own.yaml"), experiment(names, more)).unwrap();
+    let listen = free_port();
+    let (federator, lines) = federate(at, &["--listen", &listen, "--host", "localhost"], names.len());
+    let nodes: Vec<Child> = lines.iter().zip(names).map(|(line, name)| node(at, line, name)).collect();
+    let Output { status, stdout, .. } = federator.wait_with_output().unwrap();
+    for node in nodes {
+        let Output { status, stderr, .. } = node.wait_with_output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    }
+    assert!(status.success());
+    let result = String::from_utf8(stdout).unwrap();
+    serde_json::from_str(&result).unwrap()
+}
+
+#[test]
+fn two_clients_learn_together_what_neither_knows_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_classes(&at.join("north"), 0..5);
+    write_classes(&at.join("south"), 5..10);
+    let accuracy = |result: &serde_json::Value| result["accuracy"].as_f64().unwrap();
+    let begin = || fs::remove_dir_all(at.join("runs")).unwrap();
+    let north = accuracy(&run(at, &["north"], ""));
+    begin();
+    let south = accuracy(&run(at, &["south"], ""));
+    begin();
+    let first = run(at, &["north", "south"], "max_samples: 1000");
+    let both = accuracy(&first);
+    assert!(north.max(south) < 0.5 && both > north.max(south) + 0.1, "{north} and {south} alone, {both} together");
+    let run_folder = || fs::read_dir(at.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let nodes = json(at, &["runs", "nodes", run_folder().to_str().unwrap(), "--output", "json"]);
+    let mut clients: Vec<(&str, u64)> =
+        nodes.as_array().unwrap().iter().map(|node| (node["client"].as_str().unwrap(), node["num_samples"].as_u64().unwrap())).collect();
+    clients.sort_unstable();
+    assert_eq!(clients, [("north", 2000), ("south", 2000)]);
+    begin();
+    // Given the same clients in each round, it is the same model; what clients keep stays at their nodes.
+    assert_eq!(run(at, &["north", "south"], "max_samples: 1000")["parameters_sha256"], first["parameters_sha256"]);
+    begin();
+    let scaffold = "strategy: { type: SCAFFOLD }, compression: { type: top_k, fraction: 0.2 }";
+    let keeps = run(at, &["north", "south"], scaffold);
+    assert!(!run_folder().join("client-state").exists());
+    assert_eq!(fs::read_dir(at.join("cache/fltk/nodes/state")).unwrap().count(), 2);
+    begin();
+    assert_eq!(run(at, &["north", "south"], scaffold)["parameters_sha256"], keeps["parameters_sha256"]);
+}
+
+#[test]
+fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_classes(&at.join("north"), 0..2);
+    write_classes(&at.join("south"), 2..4);
+    let text = experiment(&["north", "south", "west"], "").replace("clients_per_round: 3", "clients_per_round: 2");
+    fs::write(at.join("own.yaml"), text).unwrap();
+    // Without nodes, nobody has the data.
+    let alone = fltk(at).args(["run", "own.yaml"]).output().unwrap();
+    let said = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(!alone.status.success() && said.contains("hint: `fltk federate`"), "{said}");
+    let _ = fs::remove_dir_all(at.join("runs"));
+    let listen = free_port();
+    let (federator, lines) = federate(at, &["--listen", &listen, "--host", "localhost"], 3);
+    let refused = |line: &str, expected: &str| {
+        let Output { status, stderr, .. } = node(at, line, "north").wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&stderr).into_owned();
+        assert!(!status.success() && said.contains(expected), "{said}");
+    };
+    // The invitation is good, and the run has no such client.
+    refused(&lines[2].replace("west", "east"), "the run has no client `east`");
+    refused(&lines[2].replace(" --client west --data DIR", ""), "the run has no client");
+    let mut north = node(at, &lines[0], "north");
+    // One client alone begins no round; another with the same name isn't let in beside it.
+    thread::sleep(std::time::Duration::from_secs(2));
+    refused(&lines[2].replace("west", "north"), "there is a certificate `north` already");
+    let mut south = node(at, &lines[1], "south");
+    assert!(federator.wait_with_output().unwrap().status.success());
+    assert!(north.wait().unwrap().success() && south.wait().unwrap().success());
+    let run_folder = fs::read_dir(at.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let journal = fs::read_to_string(run_folder.join("journal.jsonl")).unwrap();
+    let away = common::json_lines(&journal).into_iter().filter(|event| event["absence"] == "away");
+    let away: Vec<(u64, u64)> = away.map(|event| (event["round"].as_u64().unwrap(), event["client"].as_u64().unwrap())).collect();
+    assert_eq!(away, (1..=6).map(|round| (round, 2)).collect::<Vec<_>>());
+}

@@ -1,0 +1,41 @@
+//! `fltk data split --write DIR`: the samples of each client as a data set of its own.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use fltk_data::{
+    Dataset, Division, Split,
+    formats::idx,
+    sources::{self, Format},
+};
+
+use crate::exit::{Exit, OrExit as _, failure};
+
+/// Writes a folder for each client, `DIR/0`, `DIR/1` and so on, with its samples as training set and the whole test set. A folder that is there already stays as it is.
+///
+/// # Errors
+/// If the data set isn't one of IDX files, a folder is there already, or a file can't be written.
+pub fn write(folder: &Path, name: &str, dataset: &Dataset, parts: &Division) -> anyhow::Result<()> {
+    let format = sources::find(name).or_exit(Exit::Data)?.format;
+    let (Split::Images(train), Split::Images(test), Format::Idx { .. }) = (&dataset.train, &dataset.test, format) else {
+        let idx: Vec<&str> =
+            sources::ALL.iter().filter(|source| matches!(source.format, Format::Idx { .. })).map(|source| source.name()).collect();
+        let message = format!("`{name}` can't be written\nhint: the data sets of IDX files can: {}", idx.join(", "));
+        return Err(failure(Exit::Data, message));
+    };
+    let everything: Vec<u32> = (0..u32::try_from(test.labels.len()).unwrap_or(u32::MAX)).collect();
+    for client in 0..parts.num_clients() {
+        let own = folder.join(client.to_string());
+        // It may be somebody's data.
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::create_dir(&own))
+            .with_context(|| format!("can't make the folder `{}`", own.display()))?;
+        let files = idx::files(train, &parts.of(client)).into_iter().chain(idx::files(test, &everything));
+        for (name, bytes) in format.parts().into_iter().zip(files) {
+            let path = own.join(name);
+            fs::write(&path, bytes).with_context(|| format!("can't write `{}`", path.display()))?;
+        }
+    }
+    tracing::info!("wrote the samples of {} clients, each with the whole test set, to `{}`", parts.num_clients(), folder.display());
+    Ok(())
+}
