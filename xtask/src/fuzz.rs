@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Half of the inputs are messages as bytes, a quarter objects that arrive in any pieces, and a quarter calls of the federator's hub in any order. They follow from the seed.
 
 Examples:
-  cargo xtask fuzz                             # ten million inputs: a minute
+  cargo xtask fuzz                             # ten million inputs: a quarter of a minute
   cargo xtask fuzz --inputs 1000000 --seed 7
   cargo xtask fuzz --inputs 3251 --seed 7      # once more up to an input that panicked";
 

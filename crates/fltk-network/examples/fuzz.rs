@@ -36,7 +36,9 @@ fn main() -> ExitCode {
     let num_panics = u64::from(outcome.is_err());
     let num_inputs = num_over.get() + num_panics;
     if num_panics > 0 {
-        eprintln!("input {num_inputs} of seed {seed} panicked\nhint: `cargo xtask fuzz --inputs {num_inputs} --seed {seed}` finds it again");
+        eprintln!(
+            "input {num_inputs} of seed {seed} panicked\nhint: `cargo xtask fuzz --inputs {num_inputs} --seed {seed}` finds it again"
+        );
     }
     println!("{num_inputs} inputs of seed {seed}, {num_panics} panics, {} inputs/s", per_second(num_inputs, began.elapsed()));
     ExitCode::from(u8::from(num_panics > 0))

@@ -22,9 +22,10 @@ use fltk_fed::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Limits, NodeReport, Reporter, objects::Objects};
+use super::{Limits, NodeReport, Reporter, objects::Objects, spans::Spans};
 use crate::{
     hub::{Hub, Joined, Lost, NodeId, Output, Refused},
+    metrics::{Looks, Metrics, Phase},
     object::{Content, Digest, Receiving},
     wire::{
         order::{self, Kept, Key, TrainObjects},
@@ -90,6 +91,8 @@ pub(super) struct Delivery {
     pub(super) layout: Arc<Vec<TensorSpec>>,
     /// The names of what the client keeps.
     pub(super) keeps: Vec<String>,
+    /// The name of the node.
+    pub(super) name: String,
 }
 
 struct Link {
@@ -98,6 +101,13 @@ struct Link {
     /// Ends the session when it is dropped.
     #[expect(dead_code, reason = "it acts when it is dropped")]
     link: oneshot::Sender<()>,
+}
+
+/// Those who learn of what happens.
+pub(super) struct Learners<'a> {
+    pub(super) report: &'a Reporter<'a>,
+    pub(super) is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+    pub(super) metrics: &'a Metrics,
 }
 
 pub(super) struct Desk<'a> {
@@ -114,6 +124,11 @@ pub(super) struct Desk<'a> {
     origin: Instant,
     /// The number of arrays that an update may have beside the model.
     num_arrays: u64,
+    metrics: &'a Metrics,
+    looks: Looks,
+    /// The times at which updates were asked for that aren't here.
+    asked: BTreeMap<Key, Instant>,
+    spans: Spans,
 }
 
 impl<'a> Desk<'a> {
@@ -121,11 +136,11 @@ impl<'a> Desk<'a> {
         limits: Limits,
         layout: Arc<Vec<TensorSpec>>,
         states: Option<&'a dyn ClientStates>,
-        report: &'a Reporter<'a>,
-        is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+        learners: Learners<'a>,
         events: Sender<Event>,
         strategy: &Spec,
     ) -> Self {
+        let Learners { report, is_of_settings, metrics } = learners;
         let num_arrays = (strategy.arrays.len() + strategy.keeps.len()) as u64;
         Self {
             hub: Hub::new(limits.silence),
@@ -139,11 +154,20 @@ impl<'a> Desk<'a> {
             events,
             origin: Instant::now(),
             num_arrays,
+            metrics,
+            looks: Looks::default(),
+            asked: BTreeMap::new(),
+            spans: Spans::default(),
         }
     }
 
     /// Takes inputs until the run is over, or nobody sends any more.
-    pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+    pub(super) fn run(mut self, inputs: mpsc::Receiver<Input>) {
+        self.work(inputs);
+        self.looks.end(Instant::now(), &self.hub, self.metrics);
+    }
+
+    fn work(&mut self, mut inputs: mpsc::Receiver<Input>) {
         while let Some(input) = inputs.blocking_recv() {
             let outputs = match input {
                 Input::Finish(text) => {
@@ -182,19 +206,24 @@ impl<'a> Desk<'a> {
                 self.carry_out(outputs);
                 self.links.insert(node, link);
                 (self.report)(NodeReport::Joined { node, joined: joined.clone() });
-                self.hub.joined(now, node, joined, &held)
+                self.metrics.joined();
+                let outputs = self.hub.joined(now, node, joined, &held);
+                self.looks.look(Instant::now(), &self.hub, self.metrics);
+                outputs
             }
             Input::Left { node, serial, reason } if self.is_current(node, serial) => self.hub.left(now, node, reason),
             Input::Said { node, serial, said } if self.is_current(node, serial) => self.hear(now, node, said),
             Input::Left { .. } | Input::Said { .. } | Input::Finish(_) | Input::End => Vec::new(),
             Input::TurnedAway { name, reason } => {
                 (self.report)(NodeReport::TurnedAway { name, reason });
+                self.metrics.turned_away();
                 Vec::new()
             }
             Input::Fetch { node, digest, offset, reply } => {
                 let content = self.objects.get(digest);
                 let num_bytes = content.as_ref().map_or(0, |content| content.object().num_bytes.saturating_sub(offset));
                 self.hub.sent(node, num_bytes);
+                self.metrics.sent(num_bytes);
                 let _ = reply.send(content);
                 Vec::new()
             }
@@ -202,13 +231,18 @@ impl<'a> Desk<'a> {
                 let delivery = self.delivery(node, key, attempt);
                 let outputs = match &delivery {
                     Err(Refused::Damaged(_, problem)) => self.hub.damaged(now, node, key, problem),
-                    _ => Vec::new(),
+                    Err(refused) => {
+                        self.metrics.refused(refused);
+                        Vec::new()
+                    }
+                    Ok(_) => Vec::new(),
                 };
                 let _ = reply.send(delivery);
                 outputs
             }
             Input::Delivered { node, attempt, num_bytes, update } => {
                 self.hub.received(node, num_bytes);
+                self.metrics.received(num_bytes);
                 self.delivered(now, node, attempt, *update)
             }
             Input::BrokeOff { node, key, attempt, receiving } => {
@@ -223,7 +257,10 @@ impl<'a> Desk<'a> {
                 // It is an earlier attempt's, and spoils no later one.
                 Err(_) => vec![Output::Refused { node, reason: Refused::Damaged(key, problem) }],
             },
-            Input::Tick => self.hub.tick(now),
+            Input::Tick => {
+                self.looks.look(Instant::now(), &self.hub, self.metrics);
+                self.hub.tick(now)
+            }
         }
     }
 
@@ -237,9 +274,16 @@ impl<'a> Desk<'a> {
                 self.hub.heard(now, node);
                 Vec::new()
             }
-            Said::Ready(ready) => self.hub.ready(now, node, ready),
-            Said::Measured { key, attempt, loss } => self.hub.measured(now, node, key, attempt, loss),
+            Said::Ready(ready) => {
+                self.spans.answered(ready.key, node, "is trained");
+                self.hub.ready(now, node, ready)
+            }
+            Said::Measured { key, attempt, loss } => {
+                self.spans.answered(key, node, "is measured");
+                self.hub.measured(now, node, key, attempt, loss)
+            }
             Said::Failed { key, attempt, reason, is_of_settings } => {
+                self.spans.answered(key, node, "has failed");
                 let outputs = self.hub.failed(now, node, key, attempt, reason, is_of_settings);
                 let is_over =
                     outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
@@ -267,7 +311,7 @@ impl<'a> Desk<'a> {
             Some(partial) => partial,
             None => Receiving::bundle(ready.object, self.update_bytes_max()).map_err(|damage| Refused::Damaged(key, damage.to_string()))?,
         };
-        Ok(Delivery { ready, receiving, layout: Arc::clone(&self.layout), keeps })
+        Ok(Delivery { ready, receiving, layout: Arc::clone(&self.layout), keeps, name: self.name_of(node) })
     }
 
     /// The largest update: the model, each array that comes with it and what the client keeps, and names.
@@ -286,6 +330,9 @@ impl<'a> Desk<'a> {
             }
             _ => Ok(()),
         };
+        if let Some(asked) = self.asked.remove(&key) {
+            self.metrics.took(Phase::Collecting, asked.elapsed());
+        }
         match outcome {
             Ok(()) => self.hub.delivered(now, node, attempt, update),
             Err(problem) => self.hub.damaged(now, node, key, &problem),
@@ -298,6 +345,7 @@ impl<'a> Desk<'a> {
             match output {
                 Output::Give { node, order, attempt } => self.give(node, &order, attempt),
                 Output::Collect { node, ready } => {
+                    self.asked.entry(ready.key).or_insert_with(Instant::now);
                     let offset =
                         self.partial.get(&ready.key).filter(|partial| partial.object() == ready.object).map_or(0, Receiving::num_received);
                     let collect = v1::Collect { id: Some(ready.key.id(ready.attempt)), offset };
@@ -308,12 +356,17 @@ impl<'a> Desk<'a> {
                     self.send(node, v1::to_node::Message::Release(release));
                 }
                 Output::Event(event) => {
+                    if let Event::ClientTrained(_) = &event {
+                        self.metrics.updated();
+                    }
                     if self.events.send(event).is_err() {
                         return false;
                     }
                 }
                 Output::Close { node, joined, figures, reason } => {
                     (self.report)(NodeReport::Left { node, joined, figures, reason: Some(reason) });
+                    self.metrics.lost(reason);
+                    self.spans.lost(node);
                     // Whoever misbehaved is told by its session, and whoever hung up hears nothing.
                     let is_told = matches!(reason, Lost::Silent(_) | Lost::Replaced);
                     if let Some(link) = self.links.remove(&node).filter(|_| is_told) {
@@ -325,14 +378,23 @@ impl<'a> Desk<'a> {
                 Output::Over(key) => {
                     self.objects.over(key);
                     self.partial.remove(&key);
+                    self.asked.remove(&key);
+                    self.spans.over(key);
                 }
-                Output::Refused { node, reason } => (self.report)(NodeReport::Refused { name: self.name_of(node), reason }),
+                Output::Refused { node, reason } => {
+                    self.metrics.refused(&reason);
+                    (self.report)(NodeReport::Refused { name: self.name_of(node), reason });
+                }
             }
         }
         true
     }
 
     fn give(&mut self, node: NodeId, order: &Order, attempt: u32) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let name = self.name_of(node);
+            self.spans.given(Key::of(order), attempt, &name, node);
+        }
         let message = match order {
             Order::Train(order) => match self.train(order, attempt) {
                 Ok(train) => v1::to_node::Message::Train(train),
@@ -386,6 +448,7 @@ impl<'a> Desk<'a> {
                 self.send(node, v1::to_node::Message::Finished(v1::Finished { text: text.to_owned() }));
             }
             let reason = text.is_none().then_some(Lost::Interrupted);
+            reason.iter().for_each(|reason| self.metrics.lost(*reason));
             (self.report)(NodeReport::Left { node, joined, figures, reason });
         }
     }

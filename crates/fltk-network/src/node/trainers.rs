@@ -69,7 +69,8 @@ pub(super) fn train(
         let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Piece { work, order }) = next else { return };
         let key = work.key;
-        let event = worker.carry_out(&order);
+        let span = tracing::debug_span!("order", round = key.round.0, client = key.client.0);
+        let event = span.in_scope(|| worker.carry_out(&order));
         let kept = match &order {
             Order::Train(order) => order.kept,
             Order::Measure(_) => None,

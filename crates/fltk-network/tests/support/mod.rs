@@ -166,8 +166,16 @@ pub fn federate_on(
     records: &mut Vec<Record>,
 ) -> Result<Arc<ModelState>, RunError> {
     let states = States::default();
-    let federator =
-        Federator { job: job("a run"), listener, limits: limits(), folder, states: Some(&states), report, is_of_settings: &|_, _| () };
+    let federator = Federator {
+        job: job("a run"),
+        listener,
+        limits: limits(),
+        folder,
+        states: Some(&states),
+        report,
+        is_of_settings: &|_, _| (),
+        metrics: Arc::default(),
+    };
     federator.run(federation, Box::new(dummy), stop, &mut |record| {
         records.push(record.clone());
         Ok(())

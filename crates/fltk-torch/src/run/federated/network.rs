@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -46,6 +47,8 @@ pub struct Listen {
     pub listener: Arc<TcpListener>,
     /// The nodes that may call.
     pub security: Security,
+    /// The time of silence after which a node is lost.
+    pub silence: Duration,
 }
 
 /// The nodes that may call.
@@ -156,11 +159,12 @@ impl Network<'_> {
         let federator = Federator {
             job: self.job()?,
             listener,
-            limits: Limits { workers: self.context.workers, ..Limits::default() },
+            limits: Limits { workers: self.context.workers, ..Limits::default() }.with_silence(listen.silence),
             folder,
             states: self.states,
             report: &report,
             is_of_settings: &|round, client| self.failures.add(round, client),
+            metrics: Arc::clone(&self.context.metrics),
         };
         let outcome = federator.run(federation, evaluator, &self.context.stop, observer);
         if let (Ok(_), Some(path)) = (&outcome, own_folder)
@@ -207,6 +211,7 @@ impl Network<'_> {
             states: self.states,
             report: &report,
             is_of_settings: &|round, client| self.failures.add(round, client),
+            metrics: Arc::clone(&self.context.metrics),
         };
         let outcome = nodes.around(|| federator.run(federation, evaluator, &halt, observer));
         match outcome {
