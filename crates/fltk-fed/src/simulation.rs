@@ -24,7 +24,7 @@ use fltk_core::catalogue::Entry;
 
 pub use draw::ClientDraw;
 pub(crate) use fleet::model_bytes;
-pub use fleet::{Arrival, Fleet, FleetError, Job, TraceFile, check_file};
+pub use fleet::{Arrival, Fleet, FleetError, Job, TraceFile, Transfers, check_file};
 pub use table::{DeviceTimes, ReadTable, Table, TraceError};
 
 /// A point in simulated time, or a length of it.

@@ -119,6 +119,15 @@ pub struct Job {
     pub bytes_up: u64,
 }
 
+/// The times of a job on its client's link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfers {
+    /// The time to the client.
+    pub down: Micros,
+    /// The time of its answer.
+    pub up: Micros,
+}
+
 /// The end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -193,10 +202,17 @@ impl Fleet {
     #[must_use]
     pub fn duration(&self, client: ClientId, job: Job) -> Micros {
         let training = Micros::from_millis(self.ms_per_sample(client) * job.samples);
-        let Some(link) = (self.links.law.link)(&self.draw(&self.links, client)) else { return training };
+        let Transfers { down, up } = self.transfers(client, job);
+        down.plus(training).plus(up)
+    }
+
+    /// Returns the times that a job's bytes take over the client's link.
+    #[must_use]
+    pub fn transfers(&self, client: ClientId, job: Job) -> Transfers {
+        let Some(link) = (self.links.law.link)(&self.draw(&self.links, client)) else { return Transfers::default() };
         #[expect(clippy::cast_precision_loss, reason = "sizes of models in memory")]
         let transfer = |bytes: u64, mbit: f64| Micros::from_millis(link.latency_ms + bytes as f64 * 8.0 / (mbit * 1000.0));
-        transfer(job.bytes_down, link.down_mbit).plus(training).plus(transfer(job.bytes_up, link.up_mbit))
+        Transfers { down: transfer(job.bytes_down, link.down_mbit), up: transfer(job.bytes_up, link.up_mbit) }
     }
 
     /// Returns the time at which the answer of a client arrives that was given its order at `given`. It works only while it is there.

@@ -108,7 +108,7 @@ pub fn node(index: usize, address: Address, num_parameters: usize, trained: &(dy
     let prepared = Prepared { settings: SETTINGS, data: DATA, layout: layout(num_parameters), workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Copying { trained })) };
-    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &|| false)
+    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, links: None }, &|| false)
 }
 
 /// Starts this example once more, in another mode, and returns its process and its output.

@@ -13,7 +13,7 @@ use fltk_fed::{
 };
 use tokio::sync::mpsc;
 
-use super::Carried;
+use super::{Carried, ImposeLinks};
 use crate::{
     object::{Content, Object},
     wire::{order::Key, update, v1},
@@ -27,6 +27,8 @@ pub struct Trainers<'m, 'a> {
     pub states: &'m Carried,
     /// True for a client that failed for reasons of the settings.
     pub is_of_settings: &'m (dyn Fn(Round, ClientId) -> bool + Sync),
+    /// The links that the node imposes on its clients; `None` for those that there really are.
+    pub links: Option<&'m ImposeLinks<'m>>,
 }
 
 /// A piece of work for a thread.

@@ -208,7 +208,7 @@ pub fn node_at(
     let prepared = Prepared { settings: SETTINGS, data: DATA, layout: dummy.initial().layout, workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Keeping { dummy, states: &states, before })) };
-    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &stop)
+    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, links: None }, &stop)
 }
 
 pub fn bits(state: &ModelState) -> Vec<u32> {

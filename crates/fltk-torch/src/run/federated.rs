@@ -6,7 +6,10 @@ mod network;
 
 use std::{num::NonZeroUsize, panic::resume_unwind, sync::Arc, thread};
 
-use fltk::split::{fleet, given_cohorts, train_and_test};
+use fltk::{
+    exit::{Exit, failure},
+    split::{fleet, given_cohorts, train_and_test},
+};
 use fltk_core::{event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState};
 use fltk_data::{ClientSamples, Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_fed::{
@@ -51,6 +54,12 @@ pub fn run(
     resumed: Option<&Resumed>,
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
+    let has_nodes = config.nodes > 0 || context.listen.is_some();
+    if config.imposed_links().is_some() && !has_nodes {
+        let message =
+            "`simulation.impose_links`: nodes impose links, and this run has none\nhint: add `nodes`, use `fltk federate`, or leave it out";
+        return Err(failure(Exit::Experiment, message));
+    }
     fltk_train::init(1);
     // The samples are hashed while this thread prepares the run.
     let hashed = Arc::clone(dataset);
@@ -106,7 +115,7 @@ pub fn run(
         }
         observe(record, job, recorder, states.as_ref()).map_err(BoxError::from)
     };
-    let outcome = if config.nodes > 0 || context.listen.is_some() {
+    let outcome = if has_nodes {
         let (described, failures, states, events) = (&described, &failures, states_of_clients, &events);
         let network = Network { context, job, config, described, settings: own, data, states, failures, events };
         network.run(federation, Box::new(test), &mut observer)?

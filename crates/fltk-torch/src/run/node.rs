@@ -11,13 +11,19 @@ use std::{
 use anyhow::Context as _;
 use fltk::{
     exit::{Exit, OrExit as _, failure},
-    split::train_and_test,
+    split::{imposed_links, train_and_test},
 };
 use fltk_core::experiment::{FederatedConfig, Setting};
 use fltk_data::{digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
-use fltk_fed::strategy;
-use fltk_network::node::{Access, Address, Call, Carried, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers};
+use fltk_fed::{
+    simulation::Fleet,
+    strategy::{self, Spec},
+    transport::worker::Order,
+};
+use fltk_network::node::{
+    Access, Address, Call, Carried, ImposeLinks, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers, Transfers,
+};
 
 use super::{
     Context, Stopped,
@@ -106,9 +112,27 @@ fn take_part(context: &Context<'_>, call: Call, job: &Job, config: &FederatedCon
     drop(model);
     let states = Carried::default();
     let make = |_worker: usize| training.trainer((!strategy.keeps.is_empty()).then_some(&states));
-    let trainers = Trainers { make: &make, states: &states, is_of_settings: &|round, client| failures.has(round, client) };
+    let fleet = imposed_links(config, job.seed, job.task.train.batch_size, base)?;
+    let impose = |order: &Order| fleet.as_ref().map_or_else(Transfers::default, |fleet| transfers(fleet, strategy, config, order));
+    let links = if fleet.is_some() { Some(&impose as &ImposeLinks<'_>) } else { None };
+    let trainers = Trainers { make: &make, states: &states, is_of_settings: &|round, client| failures.has(round, client), links };
     let stop = || context.stop.load(Ordering::Relaxed);
     call.work(&Prepared { settings: own, data, layout, workers }, &trainers, &stop).map_err(explained)
+}
+
+/// Returns the times of an order and its answer on the client's link.
+fn transfers(fleet: &Fleet, strategy: &Spec, config: &FederatedConfig, order: &Order) -> Transfers {
+    // The numbers of samples decide how long training takes, which nobody imposes.
+    let (client, work) = match order {
+        Order::Train(order) => (order.client, fleet.training(order, strategy, 0)),
+        Order::Measure(order) => (order.client, fleet.measurement(order, 0)),
+    };
+    // The server's own training is nowhere else.
+    if client.0 >= config.clients {
+        return Transfers::default();
+    }
+    let times = fleet.transfers(client, work);
+    Transfers { down: times.down.into(), up: times.up.into() }
 }
 
 /// The error of a node, with its exit code.

@@ -188,7 +188,11 @@ impl Network<'_> {
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at `{}`", path.display()))?;
         let num_nodes = NonZeroUsize::new(config.nodes as usize).unwrap_or(NonZeroUsize::MIN);
         let workers = (context.workers.get() / num_nodes.get()).max(1);
-        warn_of_few_cores(num_nodes.get());
+        // With imposed links, workers mostly wait.
+        match config.imposed_links() {
+            Some(_) => warn_of_few_workers(num_nodes.get() * workers, config.num_selected()),
+            None => warn_of_few_cores(num_nodes.get()),
+        }
         let halt = AtomicBool::new(false);
         let nodes = LocalNodes::new(context, &path, num_nodes.get(), workers, &halt);
         let report = |report: NodeReport| {
@@ -264,6 +268,14 @@ fn warn_of_few_cores(num_nodes: usize) {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     if num_nodes > cores {
         tracing::warn!("{num_nodes} nodes share {cores} cores\nhint: more nodes than cores make nothing faster on one machine");
+    }
+}
+
+fn warn_of_few_workers(num_workers: usize, num_selected: u64) {
+    if (num_workers as u64) < num_selected {
+        tracing::warn!(
+            "{num_workers} workers, and {num_selected} clients in a round: with `impose_links`, clients wait for each other's transfers\nhint: `--workers {num_selected}`"
+        );
     }
 }
 
