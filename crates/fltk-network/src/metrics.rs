@@ -6,10 +6,7 @@ mod looks;
 mod server;
 mod timed;
 
-use std::{
-    sync::atomic::AtomicU64,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -151,14 +148,6 @@ impl Metrics {
     /// Adds time to a phase.
     pub(crate) fn took(&self, phase: Phase, time: Duration) {
         self.phase.get_or_create(&PhaseLabel { phase: phase.word() }).inc_by(time.as_secs_f64());
-    }
-
-    /// Calls `work`, and adds its time to a phase.
-    pub(crate) fn timed<T>(&self, phase: Phase, work: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let outcome = work();
-        self.took(phase, began.elapsed());
-        outcome
     }
 
     /// Counts a round that ended.

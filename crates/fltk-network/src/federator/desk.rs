@@ -275,15 +275,15 @@ impl<'a> Desk<'a> {
                 Vec::new()
             }
             Said::Ready(ready) => {
-                self.spans.answered(ready.key, node, "is trained");
+                self.spans.answered(now, ready.key, node, "is trained");
                 self.hub.ready(now, node, ready)
             }
             Said::Measured { key, attempt, loss } => {
-                self.spans.answered(key, node, "is measured");
+                self.spans.answered(now, key, node, "is measured");
                 self.hub.measured(now, node, key, attempt, loss)
             }
             Said::Failed { key, attempt, reason, is_of_settings } => {
-                self.spans.answered(key, node, "has failed");
+                self.spans.answered(now, key, node, "has failed");
                 let outputs = self.hub.failed(now, node, key, attempt, reason, is_of_settings);
                 let is_over =
                     outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
@@ -379,7 +379,7 @@ impl<'a> Desk<'a> {
                     self.objects.over(key);
                     self.partial.remove(&key);
                     self.asked.remove(&key);
-                    self.spans.over(key);
+                    self.spans.over(Timestamp(self.origin.elapsed()), key);
                 }
                 Output::Refused { node, reason } => {
                     self.metrics.refused(&reason);
@@ -393,7 +393,7 @@ impl<'a> Desk<'a> {
     fn give(&mut self, node: NodeId, order: &Order, attempt: u32) {
         if tracing::enabled!(tracing::Level::DEBUG) {
             let name = self.name_of(node);
-            self.spans.given(Key::of(order), attempt, &name, node);
+            self.spans.given(Timestamp(self.origin.elapsed()), Key::of(order), attempt, &name, node);
         }
         let message = match order {
             Order::Train(order) => match self.train(order, attempt) {

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +19,6 @@ use tracing::Instrument as _;
 use super::{
     Job, Limits,
     desk::{Delivery, Input, MESSAGES_MAX, Said},
-    spans::rounded,
     underway::{Underway, next},
 };
 use crate::{
@@ -165,7 +164,6 @@ impl Shared {
         mut chunks: Streaming<v1::DeliverRequest>,
     ) -> Result<(), Status> {
         let Delivery { ready, receiving, layout, keeps, name } = delivery;
-        let began = Instant::now();
         let limit = PATIENCE + Duration::from_secs(receiving.object().num_bytes / SLOWEST_BYTES_A_SECOND);
         let mut underway = Underway { inputs: self.inputs.clone(), node, key, attempt, receiving: Some(receiving) };
         let received = tokio::time::timeout(limit, underway.receive(chunk, &mut chunks)).await;
@@ -176,8 +174,7 @@ impl Shared {
         let num_bytes = bundle.object().num_bytes;
         match bundle.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &layout, &keeps)) {
             Ok(update) => {
-                let seconds = rounded(began.elapsed());
-                tracing::trace!(seconds, "the update of {key} is here from node `{name}`: {num_bytes} bytes in {seconds} s");
+                tracing::trace!("the update of {key} is here from node `{name}`: {num_bytes} bytes");
                 self.tell(Input::Delivered { node, attempt, num_bytes, update: Box::new(update) }).await
             }
             Err(problem) => self.damaged(node, key, attempt, problem.to_string()).await,

@@ -15,12 +15,20 @@ pub(crate) struct Timed<'a> {
 
 impl Evaluator for Timed<'_> {
     fn evaluate(&mut self, round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
-        self.metrics.timed(Phase::Evaluating, || self.evaluator.evaluate(round, state))
+        timed(self.metrics, Phase::Evaluating, || self.evaluator.evaluate(round, state))
     }
 
     fn evaluate_clients(&mut self, round: Round, state: &ModelState, server: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
-        self.metrics.timed(Phase::Evaluating, || self.evaluator.evaluate_clients(round, state, server))
+        timed(self.metrics, Phase::Evaluating, || self.evaluator.evaluate_clients(round, state, server))
     }
+}
+
+/// Calls `work`, and adds its time to a phase.
+fn timed<T>(metrics: &Metrics, phase: Phase, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let outcome = work();
+    metrics.took(phase, began.elapsed());
+    outcome
 }
 
 /// The clock of a thread that is in one phase at a time.
