@@ -105,6 +105,8 @@ impl Call {
                     }
                     node.abandon();
                     let start = session.start.clone();
+                    // Its signs of life may still arrive where nothing comes back from: the federator would go on waiting for it.
+                    drop(session);
                     session = Self::again(&address, &introduction, identity, tls.as_ref(), &run, stop).await?;
                     if session.start != start {
                         node.begin_anew();
