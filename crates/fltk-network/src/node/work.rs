@@ -282,6 +282,10 @@ impl Loop<'_> {
                 self.pending = pending;
                 released.iter().for_each(|pending| self.forget(pending));
                 self.links.retain(|work| self.tasks.holds(work.key, work.number));
+                if self.tasks.is_empty() {
+                    // Mostly the round is over, and the next one has another model.
+                    self.forget_large();
+                }
                 None
             }
             Some(to_node::Message::Finished(v1::Finished { text })) => return Ok(Heard::Ends(End::Finished(text))),
@@ -392,6 +396,16 @@ impl Loop<'_> {
         }
     }
 
+    /// Forgets large models that no order waits for or is carried out with.
+    fn forget_large(&mut self) {
+        let model_of = |pending: &Pending| match &pending.message {
+            Message::Train(message) => message.objects.model.digest,
+            Message::Measure(message) => message.model.digest,
+        };
+        let pending = &self.pending;
+        self.objects.forget_large(|digest| pending.iter().any(|pending| model_of(pending) == digest));
+    }
+
     /// Returns the client and the round whose state an order goes on from.
     fn kept_of(&self, message: &TrainMessage) -> Option<(ClientId, Round)> {
         message.kept_round().map(|round| (message.key.client, round))
@@ -406,6 +420,10 @@ impl Loop<'_> {
             self.partial = None;
             return;
         };
+        if kind == Kind::Model {
+            // There needn't be room for the last one too.
+            self.forget_large();
+        }
         let partial = self.partial.take().filter(|(of, partial)| *of == kind && partial.object() == object).map(|(_, partial)| partial);
         let receiving = partial.map_or_else(|| Receiving::bundle(object, OBJECT_BYTES_MAX), Ok);
         let Ok(mut receiving) = receiving else { return };
