@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{advisories, checkout::Checkout, delegate, demo, generate, setup, test, tidy};
+use crate::{advisories, checkout::Checkout, delegate, demo, fuzz, generate, setup, test, tidy};
 
 /// The project's own commands. Start with `cargo xtask demo`.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Pass generated inputs to what reads messages of nodes, and count panics.
+    Fuzz(fuzz::Arguments),
     /// Run a benchmark, which measures the peer in the same run if there is one.
     Bench(Delegated),
     /// Run the experiments of published tables, and write their figures beside ours into docs/reproduction.md.
@@ -83,6 +85,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::run(&checkout)?,
         Command::Advisories => advisories::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, check)?,
+        Command::Fuzz(arguments) => return fuzz::run(&checkout, &arguments),
         Command::Bench(Delegated { arguments }) => return delegate::run(&checkout, "bench", &arguments),
         Command::Reproduce(Delegated { arguments }) => return delegate::run(&checkout, "reproduce", &arguments),
         Command::Charts(Delegated { arguments }) => return delegate::run(&checkout, "charts", &arguments),
@@ -96,6 +99,16 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ten_million_inputs_are_generated_unless_told_otherwise() {
+        let Command::Fuzz(arguments) = Cli::parse_from(["xtask", "fuzz"]).command else { panic!("it is another command") };
+        assert_eq!((arguments.inputs, arguments.seed), (10_000_000, 0));
+        let Command::Fuzz(arguments) = Cli::parse_from(["xtask", "fuzz", "--inputs", "1000", "--seed", "7"]).command else {
+            panic!("it is another command")
+        };
+        assert_eq!((arguments.inputs, arguments.seed), (1000, 7));
+    }
 
     #[test]
     fn delegated_arguments_are_unchanged() {

@@ -8,6 +8,7 @@ pub mod checkout;
 mod cli;
 mod delegate;
 pub mod demo;
+mod fuzz;
 pub mod generate;
 pub mod lock;
 pub mod outcome;

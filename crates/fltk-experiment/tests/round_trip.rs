@@ -123,12 +123,15 @@ fn fitting_law(law: Choice, catalogue: &'static Catalogue, otherwise: &Choice) -
 fn simulation() -> impl Strategy<Value = SimulationConfig> {
     let all = catalogues();
     let laws = (any_of(&all.devices), any_of(&all.links), any_of(&all.availability));
-    (laws, any::<bool>(), 0..100_000u64).prop_map(|((devices, network, availability), is_virtual, server)| SimulationConfig {
-        clock: if is_virtual { Clock::Virtual } else { Clock::Wall },
-        devices: fitting_law(devices, &catalogues().devices, &Choice::new("constant").with("ms_per_sample", 2.5)),
-        network: fitting_law(network, &catalogues().links, &Choice::new("instant")),
-        availability,
-        server: Duration::from_millis(server),
+    (laws, any::<[bool; 2]>(), 0..100_000u64).prop_map(|((devices, network, availability), [is_virtual, imposes], server)| {
+        SimulationConfig {
+            impose_links: imposes && !is_virtual && network.name() != "instant",
+            clock: if is_virtual { Clock::Virtual } else { Clock::Wall },
+            devices: fitting_law(devices, &catalogues().devices, &Choice::new("constant").with("ms_per_sample", 2.5)),
+            network: fitting_law(network, &catalogues().links, &Choice::new("instant")),
+            availability,
+            server: Duration::from_millis(server),
+        }
     })
 }
 

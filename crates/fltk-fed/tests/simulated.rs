@@ -27,7 +27,7 @@ use support::{SEED, bits, config, dummy, final_state, setup};
 
 /// The dummy's model has 19 numbers of 4 bytes and a counter of 8 bytes, so 80 bytes: 0.64 ms at 1 Mbit/s.
 fn simulation(devices: Choice, network: Choice, availability: Choice) -> SimulationConfig {
-    SimulationConfig { clock: Clock::Virtual, devices, network, availability, server: Duration::from_millis(0) }
+    SimulationConfig { clock: Clock::Virtual, devices, network, availability, server: Duration::from_millis(0), impose_links: false }
 }
 
 fn constant(ms_per_sample: f64) -> Choice {

@@ -1,28 +1,14 @@
 //! `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet.
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
-    routing::get,
-};
-use fltk_server::{Limits, PROBES};
+use fltk_server::{Pages, serve_metrics};
 use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
-
-/// The clients are a kubelet and one or two Prometheus servers. Prometheus scrapes each minute, and so opens a new connection each time.
-const LIMITS: Limits = Limits { head: Duration::from_secs(30), stall: Duration::from_secs(30), stop: Duration::ZERO, per_peer: None };
 
 /// The state behind the served routes.
 #[derive(Clone)]
@@ -35,25 +21,7 @@ pub struct Served {
 
 /// Serves on `listener` until the task is dropped.
 pub async fn serve(listener: TcpListener, served: Served) {
-    let [healthy, is_ready] = PROBES;
-    let router =
-        Router::new().route("/metrics", get(metrics)).route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).with_state(served);
-    fltk_server::serve(listener, router, LIMITS, pending()).await;
-}
-
-async fn metrics(State(served): State<Served>) -> impl IntoResponse {
-    match served.metrics.text() {
-        Ok(text) => {
-            (StatusCode::OK, [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    if served.is_ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the API server's objects weren't listed yet")
-    }
+    let Served { metrics, is_ready } = served;
+    let not_ready = move || (!is_ready.load(Ordering::Relaxed)).then_some("the API server's objects weren't listed yet");
+    serve_metrics(listener, Pages { metrics: Arc::new(move || metrics.text()), not_ready: Arc::new(not_ready) }).await;
 }

@@ -10,7 +10,7 @@ use std::{
     os::unix::net::UnixListener,
     path::Path,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -80,6 +80,7 @@ fn federate(socket: &Path, nodes: u32, clients: u32, rounds: u32) -> Outcome {
         states: None,
         report: &report,
         is_of_settings: &|_, _| (),
+        metrics: Arc::default(),
     };
     let (mut ended, mut ended_processor) = (Vec::new(), Vec::new());
     let (joining, idle) = thread::scope(|scope| {

@@ -12,7 +12,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
-    sync::{Barrier, atomic::AtomicBool},
+    sync::{Arc, Barrier, atomic::AtomicBool},
     thread,
 };
 
@@ -90,8 +90,16 @@ fn federate(socket: &str, nodes: u32, parameters: usize, rounds: u32) -> Outcome
         Listener::Unix(_) | Listener::Tls(..) => println!("unix:{socket}"),
     }
     let federation = federation(parameters, nodes, nodes, rounds)?;
-    let federator =
-        Federator { job: job(), listener, limits: limits(nodes), folder: None, states: None, report: &|_| (), is_of_settings: &|_, _| () };
+    let federator = Federator {
+        job: job(),
+        listener,
+        limits: limits(nodes),
+        folder: None,
+        states: None,
+        report: &|_| (),
+        is_of_settings: &|_, _| (),
+        metrics: Arc::default(),
+    };
     federator.run(federation, Box::new(Untested), &AtomicBool::new(false), &mut |record| {
         if let Record::RoundEnded(_) = record {
             println!("{}", clock_seconds());

@@ -12,9 +12,11 @@ mod desk;
 mod listen;
 mod objects;
 mod service;
+mod spans;
 mod underway;
 
 use std::{
+    cell::RefCell,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -32,7 +34,7 @@ use fltk_core::{
 use fltk_fed::{
     client::{ClientStates, Evaluator},
     drive::{Answer, Observer, RunError, Transport, TransportError, Wait, drive},
-    round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, SettingsDigest, Timestamp, TrainOrder},
+    round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, Record, SettingsDigest, Timestamp, TrainOrder},
     transport::{
         inbox::Inbox,
         scope::{RaiseOnDrop, spawn},
@@ -42,9 +44,10 @@ use fltk_fed::{
 };
 use tokio::sync::mpsc;
 
-use self::desk::{Desk, Input};
+use self::desk::{Desk, Input, Learners};
 use crate::{
     hub::{Figures, Joined, Lost, NodeId, Refused},
+    metrics::{Clock, Metrics, Phase, Timed},
     object::Content,
     pki::Folder,
     wire::order::Key,
@@ -90,6 +93,16 @@ pub struct Limits {
     pub nodes_max: usize,
     /// The number of workers that all nodes are expected to have, for simulated time: so many orders are given at a time.
     pub workers: NonZeroUsize,
+}
+
+impl Limits {
+    /// Returns these limits with another time of silence, and ten heartbeats in it.
+    #[must_use]
+    pub fn with_silence(self, silence: Duration) -> Self {
+        /// So many that a few may be late.
+        const HEARTBEATS: u32 = 10;
+        Self { heartbeat: silence / HEARTBEATS, silence, ..self }
+    }
 }
 
 impl Default for Limits {
@@ -155,6 +168,8 @@ pub struct Federator<'a> {
     pub report: &'a Reporter<'a>,
     /// The learner of clients that failed for reasons of the settings.
     pub is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+    /// The metrics in which it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Federator<'_> {
@@ -179,7 +194,21 @@ impl Federator<'_> {
         let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
         let over = AtomicBool::new(false);
         let is_virtual = federation.setup().fleet().is_some();
-        let Self { job, listener, limits, folder, states, report, is_of_settings } = self;
+        let Self { job, listener, limits, folder, states, report, is_of_settings, metrics } = self;
+        let metrics = &*metrics;
+        let clock = RefCell::new(Clock::new(metrics, Phase::Combining));
+        let mut recorded = |record: &Record| {
+            clock.borrow_mut().turn(Phase::Recording);
+            let outcome = observer(record);
+            clock.borrow_mut().turn(Phase::Combining);
+            // The model before the first round has a record of its own.
+            if let Record::RoundEnded(round) = record
+                && round.round.0 > 0
+            {
+                metrics.round_ended();
+            }
+            outcome
+        };
         let outcome = thread::scope(|scope| {
             // Dropped on every exit: the threads of the scope end then.
             let mut network = Network {
@@ -190,12 +219,15 @@ impl Federator<'_> {
                 inbox: Inbox::new(answers, stop),
                 passed_on: None,
                 is_virtual,
+                clock: &clock,
             };
             let (over, to_driver) = (&over, events.clone());
+            let evaluator = Box::new(Timed { evaluator, metrics });
             spawn(scope, "fed-evaluator".to_owned(), move || {
                 evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok())
             })?;
-            let desk = Desk::new(limits, layout, states, report, is_of_settings, events, federation.setup());
+            let learners = Learners { report, is_of_settings, metrics };
+            let desk = Desk::new(limits, layout, states, learners, events, federation.setup());
             spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
             let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
             let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;
@@ -211,8 +243,8 @@ impl Federator<'_> {
                 }
             });
             let outcome = match Simulated::of(&federation, &mut network, limits.workers.get()) {
-                Some(mut simulated) => drive(federation, &mut simulated, observer),
-                None => drive(federation, &mut network, observer),
+                Some(mut simulated) => drive(federation, &mut simulated, &mut recorded),
+                None => drive(federation, &mut network, &mut recorded),
             };
             let text = match &outcome {
                 Ok(_) => Some("the run is complete".to_owned()),
@@ -244,6 +276,7 @@ struct Network<'a> {
     /// The last update that was passed on, as long as the hub doesn't know that the round has it.
     passed_on: Option<Key>,
     is_virtual: bool,
+    clock: &'a RefCell<Clock<'a>>,
 }
 
 impl Drop for Network<'_> {
@@ -296,7 +329,10 @@ impl Transport for Network<'_> {
             // Whatever was wrong with it would have been said by now.
             let _ = self.inputs.blocking_send(Input::Taken(key));
         }
-        let event = self.inbox.receive(wait)?;
+        self.clock.borrow_mut().turn(Phase::Waiting);
+        let event = self.inbox.receive(wait);
+        self.clock.borrow_mut().turn(Phase::Combining);
+        let event = event?;
         if let Some(Event::ClientTrained(update)) = &event {
             self.passed_on = Some(Key { round: update.round, client: update.client, is_loss: false });
         }

@@ -59,6 +59,8 @@ pub struct Hub {
     silence: Duration,
     /// The durations of the last pieces of work, for an idea of what is slow.
     durations: Vec<Duration>,
+    /// The time between orders and answers, summed over all nodes that there were.
+    busy: Duration,
     /// The work whose updates were brought, until the round has taken or refused them: others may be brought before it does.
     brought: BTreeMap<Key, Work>,
     /// The clients with data of their own whose node was lost, and since when.
@@ -77,6 +79,7 @@ impl Hub {
             waiting: BTreeSet::new(),
             silence,
             durations: Vec::new(),
+            busy: Duration::ZERO,
             brought: BTreeMap::new(),
             away: BTreeMap::new(),
             fails_away: false,
@@ -98,6 +101,18 @@ impl Hub {
     #[must_use]
     pub fn num_in_flight(&self) -> usize {
         self.works.values().filter(|work| !work.runners.is_empty()).count()
+    }
+
+    /// Returns the number of workers of nodes that have an order.
+    #[must_use]
+    pub fn num_running(&self) -> u64 {
+        self.works.values().map(|work| work.runners.len() as u64).sum()
+    }
+
+    /// Returns the time between orders and answers, summed over all nodes that there were.
+    #[must_use]
+    pub fn busy(&self) -> Duration {
+        self.busy
     }
 
     /// Takes orders of the round.

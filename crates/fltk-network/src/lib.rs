@@ -6,7 +6,8 @@
 //!                         (pure)        gRPC            (pure)
 //! ```
 //!
-//! [`wire`] is the protocol, [`object`] what travels by its digest, [`hub`] decides at the federator who does what, and [`node`] at a node. Only [`federator`] and `node::client` wait for a network.
+//! [`wire`] is the protocol, [`object`] what travels by its digest, [`hub`] decides at the federator who does what, and [`node`] at a node. [`metrics`] are what Prometheus sees.
+//! Only [`federator`], `node::call` and the server of metrics wait for a network.
 //!
 //! The result doesn't depend on the nodes: updates are added in client order, and an update is a function of its order.
 //!
@@ -16,6 +17,7 @@ mod draws;
 pub mod federator;
 pub mod fuzz;
 pub mod hub;
+pub mod metrics;
 pub mod node;
 pub mod object;
 pub mod pki;

@@ -12,6 +12,7 @@ mod call;
 mod carried;
 mod connect;
 mod enroll;
+mod links;
 mod objects;
 pub(crate) mod tasks;
 mod trainers;
@@ -23,6 +24,7 @@ use crate::pki::{Credentials, Invitation};
 
 pub use call::Call;
 pub use carried::Carried;
+pub use links::{ImposeLinks, Transfers};
 pub use trainers::Trainers;
 pub use work::Prepared;
 

@@ -1,8 +1,9 @@
 //! Serves HTTP to clients that may be hostile: which connections are admitted, how long they may be silent, and how they end.
 //!
-//! The server of records (`fltk serve`) and that of the orchestrator's metrics are two routers on it.
+//! The server of records (`fltk serve`) and that of [metrics](serve_metrics), of an orchestrator or a federator, are two routers on it.
 
 mod accept;
+mod metrics;
 mod seats;
 
 use std::{
@@ -43,6 +44,7 @@ use serde_json::json;
 use self::seats::{Admission, SeatId, Seats, State};
 
 pub use accept::accept;
+pub use metrics::{Pages, serve_metrics};
 pub use seats::SEATS_PER_PEER_MAX;
 
 /// The paths of probes, as of a kubelet. They are answered even if all other seats are taken.

@@ -2,6 +2,7 @@
 
 mod client;
 mod federate;
+mod metrics;
 mod nets;
 pub mod node;
 mod parity;

@@ -34,6 +34,7 @@ use fltk::{
 };
 use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
+use fltk_network::metrics::Metrics;
 use fltk_records::{RunFolder, RunRecorder, history::Unit};
 use fltk_train::{Device, TrainError};
 use torch_dist::Groups;
@@ -74,6 +75,8 @@ pub struct Context<'a> {
     pub trust_module: bool,
     /// The place at which nodes call; `None` if federated jobs have nodes of their own or none.
     pub listen: Option<Listen>,
+    /// The metrics of federated jobs over nodes.
+    pub metrics: Arc<Metrics>,
     /// The collector of the termination report of this process.
     pub termination: &'a Termination,
 }

@@ -39,15 +39,76 @@ fn any_number_of_nodes_ends_with_the_digest_of_one_process() {
         ("      strategy: { type: SCAFFOLD }\n      compression: { type: top_k, fraction: 0.05 }\n", &[1, 2]),
         ("      strategy: { type: Ditto }\n      client_test_fraction: 0.2\n", &[2]),
         (
+            "      simulation: { clock: wall, impose_links: true, network: { type: constant, up_mbit: 100, down_mbit: 100, latency_ms: 1 } }\n",
+            &[2],
+        ),
+        (
             "      simulation: { clock: virtual, devices: { type: lognormal, median_ms: 5 } }\n      strategy: { type: FedBuff, buffer_size: 2 }\n",
             &[2],
         ),
     ] {
-        let expected = digest(at, &experiment(0, more));
+        // Only nodes impose links.
+        let expected = digest(at, &experiment(0, if more.contains("impose_links") { "" } else { more }));
         for &nodes in nodes {
             assert_eq!(digest(at, &experiment(nodes, more)), expected, "{nodes} nodes, {more}");
         }
     }
+}
+
+#[test]
+fn links_are_imposed_on_nodes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let links = "      simulation: { clock: wall, impose_links: true, network: { type: constant, up_mbit: 0.8, down_mbit: 0.8, latency_ms: 20 } }\n";
+    fs::write(at.join("tiny.yaml"), experiment(0, links)).unwrap();
+    let refused = fltk(at).args(["run", "tiny.yaml"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("nodes impose links, and this run has none\nhint: add `nodes`"), "{said}");
+    // Four workers: the clients of a round don't wait for each other. Their model has 0.12 MB, so each takes 2.4 s.
+    let timed = |links: &str| {
+        let began = Instant::now();
+        fs::write(at.join("tiny.yaml"), experiment(2, links).replace("rounds: 5", "rounds: 1")).unwrap();
+        let result = json(at, &["run", "tiny.yaml", "--workers", "4", "--output", "json"]);
+        (result["parameters_sha256"].as_str().unwrap().to_owned(), began.elapsed())
+    };
+    let ((expected, _), (imposed, took)) = (timed(""), timed(links));
+    assert_eq!(imposed, expected);
+    assert!(took > Duration::from_millis(2300), "{took:?}");
+}
+
+#[test]
+fn metrics_are_served_while_a_run_is_on() {
+    use std::io::{Read as _, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("tiny.yaml"), experiment(1, "").replace("rounds: 5", "rounds: 100000")).unwrap();
+    let mut command = fltk(at);
+    command.args(["run", "tiny.yaml", "--metrics", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = said.find(|line| line.starts_with("metrics at http://")).expect("it says where");
+    thread::spawn(move || said.for_each(drop));
+    let address = line.trim_start_matches("metrics at http://").trim_end_matches("/metrics").to_owned();
+    let scrape = || {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let text = scrape();
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or_default();
+        if value("fltk_federation_updates_total") >= 4.0 && value("fltk_federation_nodes") == 1.0 {
+            assert!(value("fltk_federation_rounds_total") >= 1.0 && value("fltk_federation_received_bytes_total") > 100_000.0, "{text}");
+            break;
+        }
+        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "{text}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// A run in the background.

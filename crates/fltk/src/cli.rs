@@ -200,6 +200,9 @@ pub struct RunArgs {
     /// The number of clients trained concurrently in a federated task (default: one per core). It affects the time taken, not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
+    /// Serve `/metrics` of federated runs over nodes (`federated.nodes`) for Prometheus at this address. This is not available for streams.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 #[derive(Args, Debug)]
@@ -243,6 +246,9 @@ pub struct ClientArgs {
     /// not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
+    /// Serve `/metrics` of a federated task over nodes for Prometheus at this address.
+    #[arg(long, value_name = "ADDRESS:PORT", env = network::METRICS)]
+    pub metrics: Option<std::net::SocketAddr>,
     #[command(flatten)]
     pub log: LogArgs,
 }

@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use fltk_core::{catalogue::Choice, experiment::FederatedConfig, ids::ClientId, seed::Seed};
+use fltk_core::{
+    catalogue::Choice,
+    experiment::{FederatedConfig, SimulationConfig},
+    ids::ClientId,
+    seed::Seed,
+};
 use fltk_data::{
     ClientSamples, Dataset,
     partition::{Division, UserFile, cohorts, file_of},
@@ -68,7 +73,18 @@ pub fn given_cohorts(config: &FederatedConfig, parts: &Division, base: &Path) ->
 /// # Errors
 /// If a file that the settings name can't be read or used.
 pub fn fleet(config: &FederatedConfig, seed: Seed, batch_size: u32, base: &Path) -> anyhow::Result<Option<Fleet>> {
-    let Some(simulation) = config.virtual_time() else { return Ok(None) };
+    config.virtual_time().map(|simulation| fleet_of(simulation, seed, batch_size, base)).transpose()
+}
+
+/// Returns the clients whose links nodes impose; `None` if they impose none.
+///
+/// # Errors
+/// If the file that the settings name can't be read or used.
+pub fn imposed_links(config: &FederatedConfig, seed: Seed, batch_size: u32, base: &Path) -> anyhow::Result<Option<Fleet>> {
+    config.imposed_links().map(|simulation| fleet_of(simulation, seed, batch_size, base)).transpose()
+}
+
+fn fleet_of(simulation: &SimulationConfig, seed: Seed, batch_size: u32, base: &Path) -> anyhow::Result<Fleet> {
     let mut sources: BTreeMap<&'static str, SourceFile> = BTreeMap::new();
     for (block, choice) in simulation.choices() {
         if let Some((_, path)) = choice.paths().first() {
@@ -76,7 +92,7 @@ pub fn fleet(config: &FederatedConfig, seed: Seed, batch_size: u32, base: &Path)
         }
     }
     let files = sources.iter().map(|(block, source)| (*block, TraceFile { name: &source.name, text: &source.text })).collect();
-    Fleet::new(simulation, &files, seed, batch_size).map(Some).or_exit(Exit::Experiment)
+    Fleet::new(simulation, &files, seed, batch_size).or_exit(Exit::Experiment)
 }
 
 pub(crate) fn user_file(source: &SourceFile) -> UserFile<'_> {

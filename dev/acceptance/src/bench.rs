@@ -5,6 +5,7 @@ mod ddp;
 mod engine;
 mod goal;
 mod journal;
+mod links;
 mod measured;
 mod network;
 mod orchestrator;
@@ -59,6 +60,15 @@ pub enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// A run whose links are simulated, and the same over nodes that impose them: two minutes that have to be as long on both clocks.
+    Links {
+        /// The number of rounds, of about four seconds each.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=1000))]
+        rounds: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// A stream of many jobs on a real Kubernetes: the rate at which they are created, compared with the most that the API server can take, and the memory
     /// of fltk.
     Orchestrator {
@@ -102,6 +112,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
         Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
         Bench::Engine { mnist, repeats, output } => engine::run(checkout, mnist.clone(), *repeats, *output),
         Bench::Network { repeats, output } => network::run(checkout, *repeats, *output),
+        Bench::Links { rounds, output } => links::run(checkout, *rounds, *output),
         Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
         Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
     }

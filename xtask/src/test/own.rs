@@ -36,6 +36,10 @@ fn own(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
             Ok(()) => Outcome::passed(),
             Err(reason) => Outcome::Skipped(reason),
         },
+        "HTTP proxy" => match debian::install(&["tinyproxy"]) {
+            Ok(()) => Outcome::passed(),
+            Err(reason) => Outcome::Skipped(reason),
+        },
         "tidy" => {
             tidy::run(checkout)?;
             Outcome::passed()

@@ -71,6 +71,13 @@ pub const PARTS: &[Part] = &[
         load: Load::cores(0).using(&[Apt]),
         ..SET_UP
     },
+    Part {
+        name: "HTTP proxy",
+        proves: "that tinyproxy is there, through which nodes call in a test",
+        load: Load::cores(0).using(&[Apt]),
+        stage: Stage::Checks,
+        ..SET_UP
+    },
     // These checks run no program of ours.
     Part {
         name: "format",
@@ -193,8 +200,12 @@ pub const PARTS: &[Part] = &[
         )
     },
     Part {
+        after: &[Passed("compile"), Wanted("Python packages"), Wanted("HTTP proxy")],
         touched: by(&[], &["examples/", "configs/", "python/make_torchscript.py"]),
-        ..tests("tests of fltk-torch", "runs, ranks and streams as processes: killed and resumed, lost ranks, TorchScript, the same bits")
+        ..tests(
+            "tests of fltk-torch",
+            "runs, ranks, nodes and streams as processes: killed and resumed, frozen, cut off, behind a proxy, TorchScript, the same bits",
+        )
     },
     Part { touched: by(&[], &["CONTRIBUTING.md"]), ..tests("tests of xtask", "set-up, tidy and this runner") },
     Part { touched: by(&[], &["charts/"]), ..tests("tests of chart-values", "that the schemas fit the charts' own values") },
@@ -427,9 +438,12 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "ranks as containers",
-        proves: "that the ranks of docs/compose.md, run as it is written, train as containers of one machine",
+        proves: "that the ranks, the federator and the nodes of docs/compose.md, run as it is written, train as containers of one machine",
         after: &[Passed("the guide")],
-        touched: by(&["fltk-torch"], &["docs/compose.md", "compose.yaml", "Dockerfile", "examples/fashion-ddp.yaml"]),
+        touched: by(
+            &["fltk-torch", "fltk-network"],
+            &["docs/compose.md", "compose.yaml", "Dockerfile", "examples/fashion-ddp.yaml", "examples/quickstart.yaml"],
+        ),
         ..ON_CLUSTER
     },
     Part {

@@ -27,6 +27,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("127.0.0.1", "this machine, in tests"),
     ("kubernetes.default.svc", "the API server, inside of a cluster"),
     ("localhost", "this machine, in examples"),
+    ("federator", "a container of compose.yaml"),
     ("federator.invalid", "the host of a socket of this machine, which has none; reserved, RFC 2606"),
     ("example.com", "reserved for examples, RFC 2606"),
     ("example.org", "reserved for examples, RFC 2606"),

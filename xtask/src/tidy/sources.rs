@@ -86,6 +86,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("crates/fltk-fed/src/drive.rs", "the loop that tells the state machine what time it is"),
     ("crates/fltk-fed/src/transport/", "the edge that measures how long clients train"),
     ("crates/fltk-network/src/federator/desk.rs", "the thread that tells the hub what time it is"),
+    ("crates/fltk-network/src/metrics/timed.rs", "the edge that measures how long a federator evaluates, waits and records"),
     ("crates/fltk-network/src/node/", "a node calls again for a while, and notices that a federator is silent"),
     ("crates/fltk-server/src/lib.rs", "the edge that tells the seats what time it is"),
     ("crates/torch-dist/src/group/roll_call.rs", "waiting for the signs of life of other ranks has an end"),

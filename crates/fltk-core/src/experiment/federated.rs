@@ -169,6 +169,12 @@ impl FederatedConfig {
         self.data == DataPlace::Here
     }
 
+    /// Returns the model of the links that nodes impose; `None` if they impose none.
+    #[must_use]
+    pub fn imposed_links(&self) -> Option<&SimulationConfig> {
+        self.simulation.as_ref().filter(|simulation| simulation.clock == Clock::Wall && simulation.impose_links)
+    }
+
     /// Returns the local epochs in one round, as far as a schedule counts them.
     #[must_use]
     pub fn epochs(&self) -> Epochs {

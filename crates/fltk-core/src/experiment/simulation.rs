@@ -25,6 +25,9 @@ pub struct SimulationConfig {
     pub availability: Choice,
     /// The time that the server takes to combine the updates of a round.
     pub server: Duration,
+    /// True if nodes, on the wall clock, impose the clients' links of `network` on models and updates. It affects the time taken, not the results.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub impose_links: bool,
 }
 
 impl SimulationConfig {
@@ -46,6 +49,6 @@ impl SimulationConfig {
 pub enum Clock {
     /// Simulated time: an answer arrives when its client's device, link and availability say so. Results and times follow from the file and the seed alone.
     Virtual,
-    /// The wall clock: as without the block, whose other settings then have no effect.
+    /// The wall clock: as without the block, whose other settings then have no effect, but for links that are to be imposed.
     Wall,
 }

@@ -3,7 +3,7 @@
 use super::super::{FederatedConfig, places::Places, report::Problem};
 use fltk_core::{
     catalogue::{Catalogues, ChoiceError},
-    experiment::SimulationConfig,
+    experiment::{Clock, SimulationConfig},
 };
 
 /// Gives the choices of devices, links and availability all parameters of their entries.
@@ -20,6 +20,7 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
     super::check_choice(&simulation.devices, &catalogues.devices, "federated.simulation.devices", places, problems);
     super::check_choice(&simulation.network, &catalogues.links, "federated.simulation.network", places, problems);
     super::check_choice(&simulation.availability, &catalogues.availability, "federated.simulation.availability", places, problems);
+    check_imposed(simulation, places, problems);
     let selection = catalogues.selections.get(config.selection.name());
     let comes_and_goes = config.virtual_time().is_some_and(|simulation| simulation.availability.name() != "always");
     if let Some(selection) = selection.filter(|selection| selection.needs_everybody && comes_and_goes) {
@@ -27,6 +28,21 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
         let message = format!("clients come and go, and the selection `{}` is for clients that are always there", selection.entry.name);
         let problem = Problem::error(place.span, message).label(places.at("federated.selection").span, "this selection");
         problems.push(problem.hint("write `availability: { type: always }`, or use another selection"));
+    }
+}
+
+/// Checks that there are links to impose, on a clock on which that takes time.
+fn check_imposed(simulation: &SimulationConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if !simulation.impose_links {
+        return;
+    }
+    let place = places.at("federated.simulation.impose_links").span;
+    if simulation.clock == Clock::Virtual {
+        let problem = Problem::error(place, "on a virtual clock, links are simulated, and nodes have nothing to impose");
+        problems.push(problem.hint("add `clock: wall` to have nodes impose them, or leave `impose_links` out"));
+    } else if simulation.network.name() == "instant" {
+        let problem = Problem::error(place, "there are no links to impose: under `network: { type: instant }` nothing takes time");
+        problems.push(problem.hint("add a `network`, such as `{ type: constant, up_mbit: 5, down_mbit: 20, latency_ms: 30 }`"));
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     compression::{self, Compression},
     faults::Faults,
     selection::{self, Profile, Selecting, Selection},
-    simulation::{Fleet, model_bytes, parameter_bytes},
+    simulation::{Fleet, model_bytes, update_bytes},
     state_check::StateError,
     strategy::{self, Spec},
 };
@@ -454,8 +454,7 @@ impl Setup {
     /// Returns the bytes of the update of a client as it travels: its model, and the arrays that the strategy wants.
     #[must_use]
     pub fn update_bytes(&self, model: &ModelState) -> u64 {
-        let of_model = self.compression.as_ref().map_or_else(|| model_bytes(model), |compression| compression.num_bytes(&model.layout));
-        of_model + self.strategy.arrays.len() as u64 * parameter_bytes(model)
+        update_bytes(model, self.strategy, self.compression.as_ref())
     }
 
     /// Returns the number of clients that are selected for a round.

@@ -18,7 +18,11 @@ use super::{
     links::{self, Links},
     table::ReadTable,
 };
-use crate::round::{LossOrder, TrainOrder};
+use crate::{
+    compression::Compression,
+    round::{LossOrder, TrainOrder},
+    strategy::Spec,
+};
 
 /// The share of a step that measuring a loss takes: a forward pass, where a step has a backward pass of twice its cost, too.
 const FORWARD_SHARE: f64 = 1.0 / 3.0;
@@ -116,6 +120,15 @@ pub struct Job {
     pub bytes_up: u64,
 }
 
+/// The times of a job on its client's link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfers {
+    /// The time to the client.
+    pub down: Micros,
+    /// The time of its answer.
+    pub up: Micros,
+}
+
 /// The end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -190,10 +203,17 @@ impl Fleet {
     #[must_use]
     pub fn duration(&self, client: ClientId, job: Job) -> Micros {
         let training = Micros::from_millis(self.ms_per_sample(client) * job.samples);
-        let Some(link) = (self.links.law.link)(&self.draw(&self.links, client)) else { return training };
+        let Transfers { down, up } = self.transfers(client, job);
+        down.plus(training).plus(up)
+    }
+
+    /// Returns the times that a job's bytes take over the client's link.
+    #[must_use]
+    pub fn transfers(&self, client: ClientId, job: Job) -> Transfers {
+        let Some(link) = (self.links.law.link)(&self.draw(&self.links, client)) else { return Transfers::default() };
         #[expect(clippy::cast_precision_loss, reason = "sizes of models in memory")]
         let transfer = |bytes: u64, mbit: f64| Micros::from_millis(link.latency_ms + bytes as f64 * 8.0 / (mbit * 1000.0));
-        transfer(job.bytes_down, link.down_mbit).plus(training).plus(transfer(job.bytes_up, link.up_mbit))
+        Transfers { down: transfer(job.bytes_down, link.down_mbit), up: transfer(job.bytes_up, link.up_mbit) }
     }
 
     /// Returns the time at which the answer of a client arrives that was given its order at `given`. It works only while it is there.
@@ -306,7 +326,14 @@ pub(crate) fn model_bytes(state: &ModelState) -> u64 {
     4 * state.floats.len() as u64 + 8 * state.counters.len() as u64
 }
 
-pub(crate) fn parameter_bytes(state: &ModelState) -> u64 {
+/// Returns the bytes of an update as it travels: the model, compressed or as it is, and the arrays that the strategy wants.
+#[must_use]
+pub fn update_bytes(model: &ModelState, strategy: &Spec, compression: Option<&Compression>) -> u64 {
+    let of_model = compression.map_or_else(|| model_bytes(model), |compression| compression.num_bytes(&model.layout));
+    of_model + strategy.arrays.len() as u64 * parameter_bytes(model)
+}
+
+fn parameter_bytes(state: &ModelState) -> u64 {
     let parameters = state.layout.iter().filter(|spec| spec.role == TensorRole::Parameter);
     4 * parameters.map(|spec| spec.num_elements() as u64).sum::<u64>()
 }

@@ -12,7 +12,8 @@ use fltk_core::{
 use super::{availability::Presence, *};
 
 fn fleet(devices: Choice, network: Choice, availability: Choice, files: &[(&'static str, &str)]) -> Result<Fleet, FleetError> {
-    let config = SimulationConfig { clock: Clock::Virtual, devices, network, availability, server: Duration::from_millis(0) };
+    let config =
+        SimulationConfig { clock: Clock::Virtual, devices, network, availability, server: Duration::from_millis(0), impose_links: false };
     let files: BTreeMap<_, _> = files.iter().map(|(block, text)| (*block, TraceFile { name: "t.csv", text })).collect();
     Fleet::new(&config, &files, Seed(42), 10)
 }

@@ -97,6 +97,17 @@ impl Evaluator for Untested {
 
 /// Works as a node with one worker until the run is over.
 pub fn node(index: usize, address: Address, num_parameters: usize, trained: &(dyn Fn(&TrainOrder) + Sync)) -> Result<String, NodeError> {
+    node_with(index, address, &Access::Open, num_parameters, trained)
+}
+
+/// Does the same with a proof that it may take part.
+pub fn node_with(
+    index: usize,
+    address: Address,
+    access: &Access,
+    num_parameters: usize,
+    trained: &(dyn Fn(&TrainOrder) + Sync),
+) -> Result<String, NodeError> {
     let patience = Duration::from_secs(60);
     let introduction = Introduction {
         name: format!("node-{index}"),
@@ -106,11 +117,11 @@ pub fn node(index: usize, address: Address, num_parameters: usize, trained: &(dy
         patience,
         proxy: Proxy::None,
     };
-    let call = Call::join(address, introduction, &Access::Open, &mut |_| (), &|| false)?;
+    let call = Call::join(address, introduction, access, &mut |_| (), &|| false)?;
     let prepared = Prepared { settings: SETTINGS, data: DATA, num_samples: 0, layout: layout(num_parameters), workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Copying { trained })) };
-    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &|| false)
+    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, links: None }, &|| false)
 }
 
 /// Starts this example once more, in another mode, and returns its process and its output.
@@ -124,6 +135,11 @@ pub fn start(arguments: &[String]) -> Outcome<(Running, ChildStdout)> {
 pub struct Running(Child);
 
 impl Running {
+    /// Returns the memory of the process at present, in bytes; 0 once it has ended.
+    pub fn memory_bytes(&self) -> u64 {
+        size_of(&format!("/proc/{}/status", self.0.id()), "VmRSS").unwrap_or(0)
+    }
+
     pub fn end(mut self) -> Outcome {
         let status = self.0.wait()?;
         if status.success() { Ok(()) } else { Err(format!("a process ended with {status}").into()) }
@@ -139,7 +155,11 @@ impl Drop for Running {
 
 /// Returns a size of this process, such as `VmHWM`, the peak of its memory, in bytes.
 pub fn memory_bytes(name: &str) -> Outcome<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
+    size_of("/proc/self/status", name)
+}
+
+fn size_of(path: &str, name: &str) -> Outcome<u64> {
+    let status = fs::read_to_string(path)?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).ok_or("no such size")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kilobytes * 1024)

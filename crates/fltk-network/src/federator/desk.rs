@@ -22,9 +22,10 @@ use fltk_fed::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Limits, NodeReport, Reporter, objects::Objects};
+use super::{Limits, NodeReport, Reporter, objects::Objects, spans::Spans};
 use crate::{
     hub::{Hub, Joined, Lost, NodeId, Output, Refused},
+    metrics::{Looks, Metrics, Phase},
     object::{Content, Digest, Receiving},
     wire::{
         order::{self, Kept, Key, TrainObjects},
@@ -88,6 +89,8 @@ pub(super) struct Delivery {
     pub(super) ready: ReadyMessage,
     pub(super) receiving: Receiving,
     pub(super) asked: Asked,
+    /// The name of the node.
+    pub(super) name: String,
 }
 
 struct Link {
@@ -96,6 +99,13 @@ struct Link {
     /// Ends the session when it is dropped.
     #[expect(dead_code, reason = "it acts when it is dropped")]
     link: oneshot::Sender<()>,
+}
+
+/// Those who learn of what happens.
+pub(super) struct Learners<'a> {
+    pub(super) report: &'a Reporter<'a>,
+    pub(super) is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+    pub(super) metrics: &'a Metrics,
 }
 
 pub(super) struct Desk<'a> {
@@ -114,6 +124,11 @@ pub(super) struct Desk<'a> {
     num_arrays: u64,
     /// The compression of updates.
     compression: Option<Compression>,
+    metrics: &'a Metrics,
+    looks: Looks,
+    /// The times at which updates were asked for that aren't here.
+    asked: BTreeMap<Key, Instant>,
+    spans: Spans,
 }
 
 impl<'a> Desk<'a> {
@@ -121,11 +136,11 @@ impl<'a> Desk<'a> {
         limits: Limits,
         layout: Arc<Vec<TensorSpec>>,
         states: Option<&'a dyn ClientStates>,
-        report: &'a Reporter<'a>,
-        is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+        learners: Learners<'a>,
         events: Sender<Event>,
         setup: &Setup,
     ) -> Self {
+        let Learners { report, is_of_settings, metrics } = learners;
         let strategy = setup.strategy();
         let compression = setup.compression().cloned();
         let has_residual = compression.as_ref().is_some_and(Compression::has_feedback);
@@ -143,11 +158,20 @@ impl<'a> Desk<'a> {
             origin: Instant::now(),
             num_arrays,
             compression,
+            metrics,
+            looks: Looks::default(),
+            asked: BTreeMap::new(),
+            spans: Spans::default(),
         }
     }
 
     /// Takes inputs until the run is over, or nobody sends any more.
-    pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+    pub(super) fn run(mut self, inputs: mpsc::Receiver<Input>) {
+        self.work(inputs);
+        self.looks.end(Instant::now(), &self.hub, self.metrics);
+    }
+
+    fn work(&mut self, mut inputs: mpsc::Receiver<Input>) {
         while let Some(input) = inputs.blocking_recv() {
             let outputs = match input {
                 Input::Finish(text) => {
@@ -186,19 +210,24 @@ impl<'a> Desk<'a> {
                 self.carry_out(outputs);
                 self.links.insert(node, link);
                 (self.report)(NodeReport::Joined { node, joined: joined.clone() });
-                self.hub.joined(now, node, joined, &held)
+                self.metrics.joined();
+                let outputs = self.hub.joined(now, node, joined, &held);
+                self.looks.look(Instant::now(), &self.hub, self.metrics);
+                outputs
             }
             Input::Left { node, serial, reason } if self.is_current(node, serial) => self.hub.left(now, node, reason),
             Input::Said { node, serial, said } if self.is_current(node, serial) => self.hear(now, node, said),
             Input::Left { .. } | Input::Said { .. } | Input::Finish(_) | Input::End => Vec::new(),
             Input::TurnedAway { name, reason } => {
                 (self.report)(NodeReport::TurnedAway { name, reason });
+                self.metrics.turned_away();
                 Vec::new()
             }
             Input::Fetch { node, digest, offset, reply } => {
                 let content = self.objects.get(digest);
                 let num_bytes = content.as_ref().map_or(0, |content| content.object().num_bytes.saturating_sub(offset));
                 self.hub.sent(node, num_bytes);
+                self.metrics.sent(num_bytes);
                 let _ = reply.send(content);
                 Vec::new()
             }
@@ -206,13 +235,18 @@ impl<'a> Desk<'a> {
                 let delivery = self.delivery(node, key, attempt);
                 let outputs = match &delivery {
                     Err(Refused::Damaged(_, problem)) => self.hub.damaged(now, node, key, problem),
-                    _ => Vec::new(),
+                    Err(refused) => {
+                        self.metrics.refused(refused);
+                        Vec::new()
+                    }
+                    Ok(_) => Vec::new(),
                 };
                 let _ = reply.send(delivery);
                 outputs
             }
             Input::Delivered { node, attempt, num_bytes, update } => {
                 self.hub.received(node, num_bytes);
+                self.metrics.received(num_bytes);
                 self.delivered(now, node, attempt, *update)
             }
             Input::BrokeOff { node, key, attempt, receiving } => {
@@ -227,7 +261,10 @@ impl<'a> Desk<'a> {
                 // It is an earlier attempt's, and spoils no later one.
                 Err(_) => vec![Output::Refused { node, reason: Refused::Damaged(key, problem) }],
             },
-            Input::Tick => self.hub.tick(now),
+            Input::Tick => {
+                self.looks.look(Instant::now(), &self.hub, self.metrics);
+                self.hub.tick(now)
+            }
         }
     }
 
@@ -241,9 +278,16 @@ impl<'a> Desk<'a> {
                 self.hub.heard(now, node);
                 Vec::new()
             }
-            Said::Ready(ready) => self.hub.ready(now, node, ready),
-            Said::Measured { key, attempt, loss } => self.hub.measured(now, node, key, attempt, loss),
+            Said::Ready(ready) => {
+                self.spans.answered(now, ready.key, node, "is trained");
+                self.hub.ready(now, node, ready)
+            }
+            Said::Measured { key, attempt, loss } => {
+                self.spans.answered(now, key, node, "is measured");
+                self.hub.measured(now, node, key, attempt, loss)
+            }
             Said::Failed { key, attempt, reason, is_of_settings } => {
+                self.spans.answered(now, key, node, "has failed");
                 let outputs = self.hub.failed(now, node, key, attempt, reason, is_of_settings);
                 let is_over =
                     outputs.iter().any(|output| matches!(output, Output::Event(Event::ClientFailed { .. } | Event::LossFailed { .. })));
@@ -271,7 +315,7 @@ impl<'a> Desk<'a> {
             Some(partial) => partial,
             None => Receiving::bundle(ready.object, self.update_bytes_max()).map_err(|damage| Refused::Damaged(key, damage.to_string()))?,
         };
-        Ok(Delivery { ready, receiving, asked })
+        Ok(Delivery { ready, receiving, asked, name: self.name_of(node) })
     }
 
     /// The largest update: the model, each array that comes with it and what the client keeps, and names.
@@ -291,6 +335,9 @@ impl<'a> Desk<'a> {
             }
             _ => Ok(()),
         };
+        if let Some(asked) = self.asked.remove(&key) {
+            self.metrics.took(Phase::Collecting, asked.elapsed());
+        }
         match outcome {
             Ok(()) => self.hub.delivered(now, node, attempt, update),
             Err(problem) => self.hub.damaged(now, node, key, &problem),
@@ -303,6 +350,7 @@ impl<'a> Desk<'a> {
             match output {
                 Output::Give { node, order, attempt } => self.give(node, &order, attempt),
                 Output::Collect { node, ready } => {
+                    self.asked.entry(ready.key).or_insert_with(Instant::now);
                     let offset =
                         self.partial.get(&ready.key).filter(|partial| partial.object() == ready.object).map_or(0, Receiving::num_received);
                     let collect = v1::Collect { id: Some(ready.key.id(ready.attempt)), offset };
@@ -313,12 +361,17 @@ impl<'a> Desk<'a> {
                     self.send(node, v1::to_node::Message::Release(release));
                 }
                 Output::Event(event) => {
+                    if let Event::ClientTrained(_) = &event {
+                        self.metrics.updated();
+                    }
                     if self.events.send(event).is_err() {
                         return false;
                     }
                 }
                 Output::Close { node, joined, figures, reason } => {
                     (self.report)(NodeReport::Left { node, joined, figures, reason: Some(reason) });
+                    self.metrics.lost(reason);
+                    self.spans.lost(node);
                     // Whoever misbehaved is told by its session, and whoever hung up hears nothing.
                     let told = match reason {
                         Lost::Silent(_) | Lost::Replaced => Some(v1::refusal::Reason::Silent),
@@ -335,14 +388,23 @@ impl<'a> Desk<'a> {
                 Output::Over(key) => {
                     self.objects.over(key);
                     self.partial.remove(&key);
+                    self.asked.remove(&key);
+                    self.spans.over(Timestamp(self.origin.elapsed()), key);
                 }
-                Output::Refused { node, reason } => (self.report)(NodeReport::Refused { name: self.name_of(node), reason }),
+                Output::Refused { node, reason } => {
+                    self.metrics.refused(&reason);
+                    (self.report)(NodeReport::Refused { name: self.name_of(node), reason });
+                }
             }
         }
         true
     }
 
     fn give(&mut self, node: NodeId, order: &Order, attempt: u32) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let name = self.name_of(node);
+            self.spans.given(Timestamp(self.origin.elapsed()), Key::of(order), attempt, &name, node);
+        }
         let message = match order {
             Order::Train(order) => match self.train(order, attempt) {
                 Ok(train) => v1::to_node::Message::Train(train),
@@ -396,6 +458,7 @@ impl<'a> Desk<'a> {
                 self.send(node, v1::to_node::Message::Finished(v1::Finished { text: text.to_owned() }));
             }
             let reason = text.is_none().then_some(Lost::Interrupted);
+            reason.iter().for_each(|reason| self.metrics.lost(*reason));
             (self.report)(NodeReport::Left { node, joined, figures, reason });
         }
     }

@@ -15,6 +15,7 @@ use fltk_core::ids::ClientId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use super::{
     Job, Limits,
@@ -149,19 +150,10 @@ impl Federation for Service {
         let (reply, expected) = oneshot::channel();
         self.shared.tell(Input::Delivers { node, key, attempt, reply }).await?;
         let expected = expected.await.map_err(|_| Status::unavailable("the run is over"))?;
-        let Delivery { ready, receiving, asked } = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
-        let limit = PATIENCE + Duration::from_secs(receiving.object().num_bytes / SLOWEST_BYTES_A_SECOND);
-        let mut underway = Underway { inputs: self.shared.inputs.clone(), node, key, attempt, receiving: Some(receiving) };
-        let received = tokio::time::timeout(limit, underway.receive(first.chunk, &mut chunks)).await;
-        let bundle = match received.map_err(|_| Status::deadline_exceeded("it takes too long"))?? {
-            Ok(receiving) => receiving,
-            Err(damage) => return self.shared.damaged(node, key, attempt, damage.to_string()).await,
-        };
-        let num_bytes = bundle.object().num_bytes;
-        match bundle.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &asked)) {
-            Ok(update) => self.shared.tell(Input::Delivered { node, attempt, num_bytes, update: Box::new(update) }).await?,
-            Err(problem) => return self.shared.damaged(node, key, attempt, problem.to_string()).await,
-        }
+        let delivery = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        let (Key { round, client, .. }, bytes) = (key, delivery.ready.object.num_bytes);
+        let span = tracing::debug_span!("delivery", round = round.0, client = client.0, attempt, node = delivery.name, bytes);
+        self.shared.receive(node, key, attempt, delivery, first.chunk, chunks).instrument(span).await?;
         Ok(Response::new(v1::DeliverResponse {}))
     }
 }
@@ -171,8 +163,36 @@ impl Shared {
         self.inputs.send(input).await.map_err(|_| Status::unavailable("the run is over"))
     }
 
+    /// Receives an update, of which `chunk` is there already.
+    async fn receive(
+        &self,
+        node: NodeId,
+        key: Key,
+        attempt: u32,
+        delivery: Delivery,
+        chunk: Option<v1::Chunk>,
+        mut chunks: Streaming<v1::DeliverRequest>,
+    ) -> Result<(), Status> {
+        let Delivery { ready, receiving, asked, name } = delivery;
+        let limit = PATIENCE + Duration::from_secs(receiving.object().num_bytes / SLOWEST_BYTES_A_SECOND);
+        let mut underway = Underway { inputs: self.inputs.clone(), node, key, attempt, receiving: Some(receiving) };
+        let received = tokio::time::timeout(limit, underway.receive(chunk, &mut chunks)).await;
+        let bundle = match received.map_err(|_| Status::deadline_exceeded("it takes too long"))?? {
+            Ok(receiving) => receiving,
+            Err(damage) => return self.damaged(node, key, attempt, damage.to_string()).await,
+        };
+        let num_bytes = bundle.object().num_bytes;
+        match bundle.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &asked)) {
+            Ok(update) => {
+                tracing::trace!("the update of {key} is here from node `{name}`: {num_bytes} bytes");
+                self.tell(Input::Delivered { node, attempt, num_bytes, update: Box::new(update) }).await
+            }
+            Err(problem) => self.damaged(node, key, attempt, problem.to_string()).await,
+        }
+    }
+
     /// Tells the hub that what was delivered can't be used, and the node.
-    async fn damaged(&self, node: NodeId, key: Key, attempt: u32, problem: String) -> Result<Response<v1::DeliverResponse>, Status> {
+    async fn damaged(&self, node: NodeId, key: Key, attempt: u32, problem: String) -> Result<(), Status> {
         self.tell(Input::Damaged { node, key, attempt, problem: problem.clone() }).await?;
         Err(Status::data_loss(problem))
     }

@@ -112,7 +112,28 @@ pub enum Refused {
     Malformed(String),
 }
 
+impl Lost {
+    /// Each reason in one word.
+    pub const WORDS: [&str; 6] = ["disconnected", "silent", "replaced", "misbehaved", "superseded", "interrupted"];
+
+    /// Returns the reason in one word, for a metric.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Silent(_) => "silent",
+            Self::Replaced => "replaced",
+            Self::Misbehaved => "misbehaved",
+            Self::Superseded => "superseded",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 impl Refused {
+    /// Each reason in one word.
+    pub const WORDS: [&str; 5] = ["unwanted", "duplicate", "not_given", "damaged", "malformed"];
+
     /// Returns the reason in one word, for a metric.
     #[must_use]
     pub const fn word(&self) -> &'static str {

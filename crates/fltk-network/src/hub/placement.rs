@@ -24,6 +24,7 @@ impl Hub {
         /// So many that one slow piece of work isn't the median.
         const DURATIONS_MAX: usize = 64;
         let duration = now.0.saturating_sub(began.0);
+        self.busy += duration;
         if let Some(node) = self.nodes.get_mut(&id) {
             node.figures.busy += duration;
         }

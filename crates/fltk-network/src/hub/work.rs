@@ -64,10 +64,6 @@ impl Work {
     }
 
     pub(super) fn key(&self) -> Key {
-        let (round, client, is_loss) = match &self.order {
-            Order::Train(order) => (order.round, order.client, false),
-            Order::Measure(order) => (order.round, order.client, true),
-        };
-        Key { round, client, is_loss }
+        Key::of(&self.order)
     }
 }

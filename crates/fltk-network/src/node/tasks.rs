@@ -91,6 +91,12 @@ impl Tasks {
         self.attempt(key, number).is_some()
     }
 
+    /// Returns true if the node has nothing to do, and nothing that is done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Forgets all of it: a federator that was begun again may have decided otherwise since its last checkpoint, and so give other orders of the same round and client.
     pub fn clear(&mut self) {
         self.held.clear();

@@ -13,7 +13,7 @@ use fltk_fed::{
 };
 use tokio::sync::mpsc;
 
-use super::Carried;
+use super::{Carried, ImposeLinks};
 use crate::{
     object::{Content, Object},
     wire::{order::Key, update, v1},
@@ -27,6 +27,8 @@ pub struct Trainers<'m, 'a> {
     pub states: &'m Carried,
     /// True for a client that failed for reasons of the settings.
     pub is_of_settings: &'m (dyn Fn(Round, ClientId) -> bool + Sync),
+    /// The links that the node imposes on its clients; `None` for those that there really are.
+    pub links: Option<&'m ImposeLinks<'m>>,
 }
 
 /// A piece of work for a thread.
@@ -69,7 +71,8 @@ pub(super) fn train(
         let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Piece { work, order }) = next else { return };
         let key = work.key;
-        let event = worker.carry_out(&order);
+        let span = tracing::debug_span!("order", round = key.round.0, client = key.client.0);
+        let event = span.in_scope(|| worker.carry_out(&order));
         let kept = match &order {
             Order::Train(order) => order.kept,
             Order::Measure(_) => None,

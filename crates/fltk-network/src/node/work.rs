@@ -17,10 +17,12 @@ use fltk_core::{
 };
 use fltk_fed::{round::SettingsDigest, transport::worker::Order};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::{
     Call, Carried, NodeError,
     call::{Session, deliver, fetch},
+    links::Links,
     objects::Objects,
     tasks::{Tasks, Todo},
     trainers::{Numbered, Outcome, Piece, Trainers, train},
@@ -93,6 +95,7 @@ impl Call {
                 running: BTreeSet::new(),
                 fetching: None,
                 partial: None,
+                links: Links::new(trainers.links),
             };
             runtime.block_on(async {
                 let mut outcomes = outcomes;
@@ -104,6 +107,8 @@ impl Call {
                     }
                     node.abandon();
                     let start = session.start.clone();
+                    // Its signs of life may still arrive where nothing comes back from: the federator would go on waiting for it.
+                    drop(session);
                     session = Self::again(&address, &introduction, identity, tls.as_ref(), &run, stop).await?;
                     if session.start != start {
                         node.begin_anew();
@@ -125,6 +130,7 @@ enum End {
 struct Pending {
     work: Numbered,
     message: Message,
+    came: tokio::time::Instant,
 }
 
 /// The message of an order.
@@ -160,6 +166,7 @@ struct Loop<'a> {
     fetching: Option<(Kind, mpsc::Receiver<Fetched>)>,
     /// The object of which some bytes are there.
     partial: Option<(Kind, Receiving)>,
+    links: Links<'a>,
 }
 
 impl Loop<'_> {
@@ -199,12 +206,17 @@ impl Loop<'_> {
                 }
                 Some((work, outcome)) = outcomes.recv() => self.done(work, outcome),
                 fetched = next_fetched(&mut self.fetching) => self.fetched(fetched)?,
-                () = tokio::time::sleep(CHECK) => None,
+                () = tokio::time::sleep_until(self.links.next(tokio::time::Instant::now() + CHECK)) => None,
             };
+            for (work, outcome) in self.links.arrived(tokio::time::Instant::now()) {
+                if let Some(message) = self.answer(work, outcome) {
+                    lost |= session.say(message).await.is_err();
+                }
+            }
             self.begin_complete();
             self.fetch_next(session);
             if let Some(message) = said {
-                lost = session.say(message).await.is_err();
+                lost |= session.say(message).await.is_err();
             }
         }
         Ok(End::Lost("the connection ended".to_owned()))
@@ -250,12 +262,15 @@ impl Loop<'_> {
                 match self.tasks.content(key, attempt) {
                     Some(content) => {
                         let sending = deliver(session.client.clone(), session.token.clone(), key.id(attempt), content.clone(), offset);
+                        let (bytes, Key { round, client, .. }) = (content.object().num_bytes, key);
+                        let span = tracing::debug_span!("delivery", round = round.0, client = client.0, attempt, bytes);
                         // If it breaks off, the federator asks once more.
-                        tokio::spawn(async move {
+                        let sending = async move {
                             if let Err(reason) = sending.await {
                                 tracing::debug!("the update of {key} wasn't delivered: {reason}");
                             }
-                        });
+                        };
+                        tokio::spawn(sending.instrument(span));
                         None
                     }
                     None => Some(failed(key, attempt, "the update isn't at this node any more".to_owned(), false)),
@@ -268,6 +283,11 @@ impl Loop<'_> {
                 let (pending, released): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.pending).into_iter().partition(needed);
                 self.pending = pending;
                 released.iter().for_each(|pending| self.forget(pending));
+                self.links.retain(|work| self.tasks.holds(work.key, work.number));
+                if self.tasks.is_empty() {
+                    // Mostly the round is over, and the next one has another model.
+                    self.forget_large();
+                }
                 None
             }
             Some(to_node::Message::Finished(v1::Finished { text })) => return Ok(Heard::Ends(End::Finished(text))),
@@ -287,7 +307,7 @@ impl Loop<'_> {
     fn order(&mut self, key: Key, attempt: u32, message: Message) -> Option<from_node::Message> {
         match self.tasks.order(key, attempt) {
             Todo::Begin(number) => {
-                self.pending.push_back(Pending { work: Numbered { key, number }, message });
+                self.pending.push_back(Pending { work: Numbered { key, number }, message, came: tokio::time::Instant::now() });
                 None
             }
             Todo::Say(ready) => Some(from_node::Message::Ready(*ready)),
@@ -295,9 +315,15 @@ impl Loop<'_> {
         }
     }
 
-    /// Passes on what a thread has done, if somebody still needs it.
-    fn done(&mut self, Numbered { key, number }: Numbered, outcome: Outcome) -> Option<from_node::Message> {
-        self.running.remove(&key);
+    /// Passes on what a thread has done, unless it is on its way for a while.
+    fn done(&mut self, work: Numbered, outcome: Outcome) -> Option<from_node::Message> {
+        self.running.remove(&work.key);
+        let outcome = self.links.leaves(work, outcome, tokio::time::Instant::now())?;
+        self.answer(work, outcome)
+    }
+
+    /// Answers an order, if somebody still needs it.
+    fn answer(&mut self, Numbered { key, number }: Numbered, outcome: Outcome) -> Option<from_node::Message> {
         match outcome {
             Outcome::Update { ready, content } => self.tasks.done(key, number, ready, content).map(from_node::Message::Ready),
             Outcome::Loss(loss) => {
@@ -341,9 +367,11 @@ impl Loop<'_> {
     fn begin_complete(&mut self) {
         let mut waiting = VecDeque::new();
         for pending in std::mem::take(&mut self.pending) {
-            match self.complete(&pending).filter(|_| !self.running.contains(&pending.work.key)) {
+            let (key, now) = (pending.work.key, tokio::time::Instant::now());
+            let order = self.complete(&pending).filter(|_| !self.running.contains(&key));
+            match order.filter(|order| self.links.arrives(key, order, pending.came, now)) {
                 Some(order) => {
-                    self.running.insert(pending.work.key);
+                    self.running.insert(key);
                     // The threads live as long as this loop.
                     let _ = self.to_workers.send(Piece { work: pending.work, order });
                 }
@@ -370,6 +398,16 @@ impl Loop<'_> {
         }
     }
 
+    /// Forgets large models that no order waits for or is carried out with.
+    fn forget_large(&mut self) {
+        let model_of = |pending: &Pending| match &pending.message {
+            Message::Train(message) => message.objects.model.digest,
+            Message::Measure(message) => message.model.digest,
+        };
+        let pending = &self.pending;
+        self.objects.forget_large(|digest| pending.iter().any(|pending| model_of(pending) == digest));
+    }
+
     /// Returns the client and the round whose state an order goes on from.
     fn kept_of(&self, message: &TrainMessage) -> Option<(ClientId, Round)> {
         message.kept_round().map(|round| (message.key.client, round))
@@ -384,6 +422,10 @@ impl Loop<'_> {
             self.partial = None;
             return;
         };
+        if kind == Kind::Model {
+            // There needn't be room for the last one too.
+            self.forget_large();
+        }
         let partial = self.partial.take().filter(|(of, partial)| *of == kind && partial.object() == object).map(|(_, partial)| partial);
         let receiving = partial.map_or_else(|| Receiving::bundle(object, OBJECT_BYTES_MAX), Ok);
         let Ok(mut receiving) = receiving else { return };

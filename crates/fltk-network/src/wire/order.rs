@@ -9,7 +9,10 @@ use fltk_core::{
     model_state::{ModelState, TensorSpec},
     seed::Seed,
 };
-use fltk_fed::round::{LossOrder, SettingsDigest, Timestamp, TrainOrder};
+use fltk_fed::{
+    round::{LossOrder, SettingsDigest, Timestamp, TrainOrder},
+    transport::worker::Order,
+};
 
 use super::v1;
 use crate::object::{Bundle, Content, Damage, Numbers, Object, Part};
@@ -58,6 +61,15 @@ impl fmt::Display for Key {
 }
 
 impl Key {
+    /// Returns the identity of an order.
+    #[must_use]
+    pub fn of(order: &Order) -> Self {
+        match order {
+            Order::Train(TrainOrder { round, client, .. }) => Self { round: *round, client: *client, is_loss: false },
+            Order::Measure(LossOrder { round, client, .. }) => Self { round: *round, client: *client, is_loss: true },
+        }
+    }
+
     /// Returns the message's identity of an attempt.
     #[must_use]
     pub fn id(self, attempt: u32) -> v1::OrderId {

@@ -176,7 +176,16 @@ pub fn federate_on(
 ) -> Result<Arc<ModelState>, RunError> {
     let states = States::default();
     let job = job(federation.setup().compression());
-    let federator = Federator { job, listener, limits: limits(), folder, states: Some(&states), report, is_of_settings: &|_, _| () };
+    let federator = Federator {
+        job,
+        listener,
+        limits: limits(),
+        folder,
+        states: Some(&states),
+        report,
+        is_of_settings: &|_, _| (),
+        metrics: Arc::default(),
+    };
     federator.run(federation, Box::new(dummy), stop, &mut |record| {
         records.push(record.clone());
         Ok(())
@@ -215,7 +224,7 @@ pub fn node_at(
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         Ok(Box::new(Keeping { dummy, states: &states, compression: compression.clone(), before }))
     };
-    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false }, &stop)
+    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, links: None }, &stop)
 }
 
 pub fn bits(state: &ModelState) -> Vec<u32> {

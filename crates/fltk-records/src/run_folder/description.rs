@@ -40,6 +40,7 @@ pub const CHANGES_NOTHING: &[&str] = &[
     "federated.simulation.devices.path",
     "federated.simulation.network.path",
     "federated.simulation.availability.path",
+    "federated.simulation.impose_links",
     "federated.nodes",
     "distributed.restarts",
     "distributed.timeout",

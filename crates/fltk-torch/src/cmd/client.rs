@@ -11,6 +11,7 @@ use fltk::{
 use fltk_core::experiment::Experiment;
 use fltk_train::Device;
 
+use super::metrics;
 use crate::run::{self, Context, Failures, Network, Place, Source};
 
 /// Trains as the rank that the environment variables give; rank 0 prints the result.
@@ -30,6 +31,8 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         in_pod: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
     };
     let files: Vec<PathBuf> = args.file.iter().cloned().collect();
+    // The ranks of one machine have one environment.
+    let (metrics, _server) = metrics::serve(args.metrics.filter(|_| launcher.is_none()))?;
     let context = Context {
         base: &inputs::base_folder(&files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
@@ -40,6 +43,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         // A person who starts a rank by hand names the module, and `fltk run` has checked it before it starts ranks.
         trust_module: true,
         listen: None,
+        metrics,
         termination,
     };
     let source = match &args.run {

@@ -1,6 +1,6 @@
 //! `fltk federate`: one federated job over nodes that call.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use fltk::{
     cli::{Cli, FederateArgs},
@@ -37,7 +37,8 @@ pub fn run(cli: &Cli, args: &FederateArgs, experiment: Option<Experiment>, termi
     let refused =
         |error| failure(Exit::General, format!("can't listen at {}: {error}\nhint: choose another port with `--listen`", args.listen));
     let listener = TcpListener::bind(args.listen).map_err(refused)?;
-    let listen = Some(Listen { listener: Arc::new(listener), security });
+    let silence = Duration::from_millis(args.silence.as_millis());
+    let listen = Some(Listen { listener: Arc::new(listener), security, silence });
     with_context(&args.run(), listen, termination, |context| {
         print_each(cli, |done| match (experiment, &args.resume) {
             (Some(experiment), _) => run::start(context, experiment, &args.runs, args.id.as_deref(), done),

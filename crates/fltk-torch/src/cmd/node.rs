@@ -6,6 +6,7 @@ use std::{
     num::NonZeroUsize,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
     thread::available_parallelism,
 };
 
@@ -53,6 +54,7 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
         failures: Failures::default(),
         trust_module: true,
         listen: None,
+        metrics: Arc::default(),
         termination,
     };
     let proxy = args.proxy.clone().map_or(Proxy::Environment, Proxy::At);

@@ -12,6 +12,7 @@ use fltk_core::experiment::Experiment;
 use fltk_train::Device;
 use serde::Serialize;
 
+use super::metrics;
 use crate::run::{self, Context, Failures, Listen, RunResult};
 
 /// Runs every job of `experiment`.
@@ -38,6 +39,7 @@ pub(super) fn with_context(
     termination: &Termination,
     work: impl FnOnce(&Context<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let (metrics, _server) = metrics::serve(args.metrics)?;
     work(&Context {
         base: &inputs::base_folder(&args.files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
@@ -47,6 +49,7 @@ pub(super) fn with_context(
         failures: Failures { fail_fast: args.fail_fast, retry: args.retry_failed },
         trust_module: args.trust_module,
         listen,
+        metrics,
         termination,
     })
 }

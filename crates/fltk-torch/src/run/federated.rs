@@ -54,6 +54,12 @@ pub fn run(
     resumed: Option<&Resumed>,
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
+    let has_nodes = config.nodes > 0 || context.listen.is_some();
+    if config.imposed_links().is_some() && !has_nodes {
+        let message =
+            "`simulation.impose_links`: nodes impose links, and this run has none\nhint: add `nodes`, use `fltk federate`, or leave it out";
+        return Err(failure(Exit::Experiment, message));
+    }
     fltk_train::init(1);
     let has_own_data = config.has_own_data();
     if has_own_data && context.listen.is_none() {
@@ -121,7 +127,7 @@ pub fn run(
         }
         observe(record, job, recorder, states.as_ref()).map_err(BoxError::from)
     };
-    let outcome = if config.nodes > 0 || context.listen.is_some() {
+    let outcome = if has_nodes {
         let (described, failures, states, events) = (&described, &failures, states_of_clients, &events);
         let network = Network { context, job, config, described, settings: own, data, states, failures, events };
         network.run(federation, Box::new(test), &mut observer)?

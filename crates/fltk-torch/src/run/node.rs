@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use fltk::{
     exit::{Exit, OrExit as _, failure},
-    split::train_and_test,
+    split::{imposed_links, train_and_test},
 };
 use fltk_core::{
     experiment::{FederatedConfig, Setting},
@@ -19,8 +19,16 @@ use fltk_core::{
 };
 use fltk_data::{Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
-use fltk_fed::{client::ClientStates, strategy};
-use fltk_network::node::{Access, Address, Call, Carried, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers};
+use fltk_fed::{
+    client::ClientStates,
+    compression::Compression,
+    simulation::{Fleet, update_bytes},
+    strategy::{self, Spec},
+    transport::worker::Order,
+};
+use fltk_network::node::{
+    Access, Address, Call, Carried, ImposeLinks, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers, Transfers,
+};
 
 use super::{
     Context, Stopped,
@@ -151,7 +159,10 @@ fn take_part(
     let states: &dyn ClientStates = at_node.as_ref().map_or(&carried, |states| states);
     // Which names it keeps is in each order.
     let make = |_worker: usize| training.trainer(Some(states));
-    let trainers = Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client) };
+    let fleet = imposed_links(config, job.seed, job.task.train.batch_size, base)?;
+    let impose = |order: &Order| fleet.as_ref().map_or_else(Transfers::default, |fleet| transfers(fleet, strategy, config, order));
+    let links = if fleet.is_some() { Some(&impose as &ImposeLinks<'_>) } else { None };
+    let trainers = Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client), links };
     let stop = || context.stop.load(Ordering::Relaxed);
     let num_samples = own_client.map_or(0, |_| dataset.train.len() as u64);
     call.work(&Prepared { settings: own, data, num_samples, layout, workers }, &trainers, &stop).map_err(explained)
@@ -164,6 +175,24 @@ fn alone(client: ClientId, config: &FederatedConfig, dataset: &Dataset) -> Divis
         *own = (0..u32::try_from(dataset.train.len()).unwrap_or(u32::MAX)).collect();
     }
     parts.into()
+}
+
+/// Returns the times of an order and its answer on the client's link.
+fn transfers(fleet: &Fleet, strategy: &Spec, config: &FederatedConfig, order: &Order) -> Transfers {
+    // The numbers of samples decide how long training takes, which nobody imposes.
+    let (client, work) = match order {
+        Order::Train(order) => {
+            let compression = Compression::of(config).ok().flatten();
+            (order.client, fleet.training(order, 0, update_bytes(&order.state, strategy, compression.as_ref())))
+        }
+        Order::Measure(order) => (order.client, fleet.measurement(order, 0)),
+    };
+    // The server's own training is nowhere else.
+    if client.0 >= config.clients.num() {
+        return Transfers::default();
+    }
+    let times = fleet.transfers(client, work);
+    Transfers { down: times.down.into(), up: times.up.into() }
 }
 
 /// The error of a node, with its exit code.

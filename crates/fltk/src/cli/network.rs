@@ -6,6 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::{LogArgs, RunArgs};
 
+/// The environment variable with the address at which a federator serves metrics.
+pub const METRICS: &str = "FLTK_METRICS";
+
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The federator trains nothing itself. It prints a line for each node that it invites; whoever types that line on another machine takes part, for as long as the run lasts. Nodes
@@ -15,7 +18,7 @@ Examples:
   fltk federate examples/quickstart.yaml
   fltk federate examples/quickstart.yaml --listen 0.0.0.0:7400 --host example.org --invite 3 --id first
   fltk federate --resume runs/quickstart-20260101-120000-1a2b3c4d
-  fltk federate examples/quickstart.yaml --listen 127.0.0.1:7400 --insecure")]
+  fltk federate examples/quickstart.yaml --listen 127.0.0.1:7400 --insecure --metrics 127.0.0.1:9400")]
 pub struct FederateArgs {
     /// The experiment file (YAML or JSON): one federated task with one seed.
     #[arg(required_unless_present = "resume", conflicts_with = "resume", value_name = "FILE")]
@@ -62,6 +65,12 @@ pub struct FederateArgs {
     /// Speak without encryption and certificates. Only at an address of this machine itself, such as 127.0.0.1.
     #[arg(long, conflicts_with_all = ["pki", "invite", "host"])]
     pub insecure: bool,
+    /// The time of silence after which a node is lost, and others do its work. Nodes say ten times in it that they are alive.
+    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    pub silence: fltk_core::experiment::Duration,
+    /// Serve `/metrics` for Prometheus at this address, as long as the run lasts.
+    #[arg(long, value_name = "ADDRESS:PORT", env = METRICS)]
+    pub metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -82,6 +91,7 @@ impl FederateArgs {
             runs: self.runs.clone(),
             data: self.data.clone(),
             workers: self.workers,
+            metrics: self.metrics,
         }
     }
 }

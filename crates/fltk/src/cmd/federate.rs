@@ -1,5 +1,6 @@
 //! `fltk federate FILE`: runs a federated task over nodes that call. The federator needs libtorch, to evaluate.
 
+use fltk_core::experiment::Duration;
 use fltk_records::RunFolder;
 
 use crate::{
@@ -9,6 +10,9 @@ use crate::{
     inputs,
     termination::Termination,
 };
+
+/// The shortest silence: a heartbeat each tenth of a second.
+const SILENCE_MIN: Duration = Duration::from_millis(1000);
 
 /// Checks the arguments and the experiment, and runs it, or resumes a run.
 ///
@@ -20,6 +24,11 @@ pub fn run(cli: &Cli, args: &FederateArgs, engine: Engine) -> anyhow::Result<()>
             "`--insecure` at {}: without encryption nodes may call only from this machine\nhint: leave `--insecure` out, or listen at 127.0.0.1",
             args.listen
         );
+        return Err(failure(Exit::CommandLine, message));
+    }
+    if args.silence < SILENCE_MIN {
+        let message =
+            format!("`--silence {}`: a node that is only slow would be lost again and again\nhint: at least {SILENCE_MIN}", args.silence);
         return Err(failure(Exit::CommandLine, message));
     }
     let termination = Termination::default();

@@ -26,7 +26,16 @@ pub fn fltk(folder: &Path) -> Command {
 /// Returns such a command for `program`.
 pub fn program(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG", "FLTK_INTERFACE", "FLTK_LOG", "FLTK_LOG_FORMAT"];
+    let ours = [
+        "FLTK_RUNS",
+        "FLTK_DATA",
+        "FLTK_LAUNCHER",
+        "FLTK_TERMINATION_LOG",
+        "FLTK_INTERFACE",
+        "FLTK_LOG",
+        "FLTK_LOG_FORMAT",
+        "FLTK_METRICS",
+    ];
     for variable in ours.into_iter().chain(["RANK", "WORLD_SIZE", "LOCAL_RANK", "PET_NNODES", "GLOO_SOCKET_IFNAME"]) {
         command.env_remove(variable);
     }

@@ -16,6 +16,7 @@ struct Entry {
     time: Timestamp,
     event: String,
     round: Option<u32>,
+    virtual_seconds: Option<f64>,
     #[serde(default)]
     train_seconds: f64,
     #[serde(default)]
@@ -45,6 +46,24 @@ pub fn ends(runs: &Path) -> anyhow::Result<Vec<Timestamp>> {
     let entries = entries(runs)?;
     let trained = entries.iter().filter(|entry| entry.round > Some(0));
     trained.map(|entry| Ok(entry.time.checked_sub(SignedDuration::try_from_secs_f64(entry.test_seconds)?)?)).collect()
+}
+
+/// The times from the end of the first round to that of the last but one.
+pub struct Spans {
+    /// The time on the wall clock.
+    pub wall_seconds: f64,
+    /// The simulated time, if the run has one.
+    pub simulated_seconds: Option<f64>,
+}
+
+/// Returns these times of the only run in `runs`.
+pub fn spans(runs: &Path) -> anyhow::Result<Spans> {
+    let entries: Vec<Entry> = entries(runs)?.into_iter().filter(|entry| entry.round > Some(0)).collect();
+    let [first, .., last, _] = &entries[..] else {
+        bail!("`{}` has a journal of fewer than three rounds", runs.display());
+    };
+    let simulated_seconds = last.virtual_seconds.zip(first.virtual_seconds).map(|(last, first)| last - first);
+    Ok(Spans { wall_seconds: last.time.duration_since(first.time).as_secs_f64(), simulated_seconds })
 }
 
 /// Returns the records of rounds.

@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -46,6 +47,8 @@ pub struct Listen {
     pub listener: Arc<TcpListener>,
     /// The nodes that may call.
     pub security: Security,
+    /// The time of silence after which a node is lost.
+    pub silence: Duration,
 }
 
 /// The nodes that may call.
@@ -164,11 +167,12 @@ impl Network<'_> {
         let federator = Federator {
             job: self.job()?,
             listener,
-            limits: Limits { workers: self.context.workers, ..Limits::default() },
+            limits: Limits { workers: self.context.workers, ..Limits::default() }.with_silence(listen.silence),
             folder,
             states: self.states,
             report: &report,
             is_of_settings: &|round, client| self.failures.add(round, client),
+            metrics: Arc::clone(&self.context.metrics),
         };
         let outcome = federator.run(federation, evaluator, &self.context.stop, observer);
         if let (Ok(_), Some(path)) = (&outcome, own_folder)
@@ -192,7 +196,11 @@ impl Network<'_> {
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at `{}`", path.display()))?;
         let num_nodes = NonZeroUsize::new(config.nodes as usize).unwrap_or(NonZeroUsize::MIN);
         let workers = (context.workers.get() / num_nodes.get()).max(1);
-        warn_of_few_cores(num_nodes.get());
+        // With imposed links, workers mostly wait.
+        match config.imposed_links() {
+            Some(_) => warn_of_few_workers(num_nodes.get() * workers, config.num_selected()),
+            None => warn_of_few_cores(num_nodes.get()),
+        }
         let halt = AtomicBool::new(false);
         let nodes = LocalNodes::new(context, &path, num_nodes.get(), workers, &halt);
         let report = |report: NodeReport| {
@@ -215,6 +223,7 @@ impl Network<'_> {
             states: self.states,
             report: &report,
             is_of_settings: &|round, client| self.failures.add(round, client),
+            metrics: Arc::clone(&self.context.metrics),
         };
         let outcome = nodes.around(|| federator.run(federation, evaluator, &halt, observer));
         match outcome {
@@ -268,6 +277,14 @@ fn warn_of_few_cores(num_nodes: usize) {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     if num_nodes > cores {
         tracing::warn!("{num_nodes} nodes share {cores} cores\nhint: more nodes than cores make nothing faster on one machine");
+    }
+}
+
+fn warn_of_few_workers(num_workers: usize, num_selected: u64) {
+    if (num_workers as u64) < num_selected {
+        tracing::warn!(
+            "{num_workers} workers, and {num_selected} clients in a round: with `impose_links`, clients wait for each other's transfers\nhint: `--workers {num_selected}`"
+        );
     }
 }
 

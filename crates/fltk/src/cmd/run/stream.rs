@@ -61,10 +61,14 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
     }
 }
 
-/// Refuses an option that has no effect on a stream: its jobs arrive whatever happened to others.
+/// Refuses options that have no effect on a stream.
 fn check_options(args: &RunArgs) -> anyhow::Result<()> {
     if args.fail_fast {
         let message = "`--fail-fast` is for runs: a stream's jobs arrive regardless of others\nhint: leave it out".to_owned();
+        return Err(failure(Exit::Experiment, message));
+    }
+    if args.metrics.is_some() {
+        let message = "`--metrics` is for runs: a stream's jobs are processes of their own\nhint: leave it out".to_owned();
         return Err(failure(Exit::Experiment, message));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The page `docs/compose.md`: ranks as containers on this machine, with podman instead of docker.
+//! The page `docs/compose.md`: ranks, and a federator with its nodes, as containers on this machine, with podman instead of docker.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -42,7 +42,8 @@ pub fn run(workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
     let outcome = workplace.bash_outside(&page::script(PAGE, &blocks), LIMIT);
     if outcome.is_err() {
         // This cleans up if the page's own commands were not reached.
-        let _ = workplace.bash_outside("docker logs fltk-rank0 >&2; docker compose --file compose.yaml down --volumes", LIMIT);
+        let logs = "for name in rank0 federator node1; do docker logs fltk-$name >&2; done";
+        let _ = workplace.bash_outside(&format!("{logs}; docker compose --file compose.yaml down --volumes"), LIMIT);
     }
     outcome?;
     Ok(Outcome::Passed(format!("{} blocks of {PAGE}", blocks.len())))

@@ -1,0 +1,3 @@
+//! Parts of tests of processes over a network.
+
+pub mod forwarder;
