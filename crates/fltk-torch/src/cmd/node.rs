@@ -53,7 +53,7 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     };
     let proxy = args.proxy.clone().map_or(Proxy::Environment, Proxy::At);
     let patience = std::time::Duration::from_millis(patience.as_millis());
-    let text = run::node(&context, NodeOptions { address, access, keep, name, patience, proxy })?;
+    let text = run::node(&context, NodeOptions { address, access, keep, name, patience, proxy, dataset_path: None })?;
     tracing::info!("{text}");
     Ok(())
 }

@@ -42,6 +42,8 @@ pub struct NodeOptions {
     pub patience: Duration,
     /// The proxy through which it calls.
     pub proxy: Proxy,
+    /// The place of the data set on this machine, if it isn't the cache.
+    pub dataset_path: Option<String>,
 }
 
 /// Takes part until the run is over, and returns how it ended, for people.
@@ -49,7 +51,7 @@ pub struct NodeOptions {
 /// # Errors
 /// If the federator can't be reached or refuses this node, data is missing, or the process was asked to stop ([`Stopped`]).
 pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<String> {
-    let NodeOptions { address, access, keep, name, patience, proxy } = options;
+    let NodeOptions { address, access, keep, name, patience, proxy, dataset_path } = options;
     let stop = || context.stop.load(Ordering::Relaxed);
     let introduction = Introduction { name, program: env!("CARGO_PKG_VERSION").to_owned(), processor: host().cpu, patience, proxy };
     let mut enrolled = |text: &str| {
@@ -61,7 +63,8 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
     let call = Call::join(address, introduction, &access, &mut enrolled, &stop).map_err(explained)?;
     // The files of the job are for this process alone, and go with it.
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
-    let job = job(call.job(), folder.path())?;
+    let mut job = job(call.job(), folder.path())?;
+    job.task.dataset.path = dataset_path;
     let Setting::Federated(config) = &job.task.setting else {
         return Err(failure(Exit::Run, "the federator's job isn't federated"));
     };
