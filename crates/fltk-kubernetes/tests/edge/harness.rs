@@ -17,7 +17,7 @@ use fltk_experiment::{SourceFile, parse};
 use fltk_kubernetes::{
     Edge, End, Observer,
     config::KubernetesConfig,
-    manifest::{RunContext, job_name},
+    manifest::{Credentials, RunContext, job_name},
     metrics::Metrics,
     view::View,
 };
@@ -41,6 +41,14 @@ const LIMIT: Duration = Duration::from_secs(3600);
 pub fn task(name: &str, ranks: u32, more: &str) -> String {
     let net = "network: FashionMNISTCNN, dataset: fashion-mnist";
     format!("{{ name: {name}, kind: distributed, {net}, distributed: {{ epochs: 1, data_parallelism: {ranks} }}, {more} }}")
+}
+
+/// Returns a federated task whose jobs have a federator and so many `nodes`; `more` is added to it.
+pub fn federated(name: &str, nodes: u32, more: &str) -> String {
+    let net = "network: FashionMNISTCNN, dataset: fashion-mnist";
+    format!(
+        "{{ name: {name}, kind: federated, {net}, federated: {{ clients: 4, clients_per_round: 2, rounds: 2, nodes: {nodes} }}, {more} }}"
+    )
 }
 
 /// The settings of a batch whose jobs run in parallel.
@@ -109,6 +117,7 @@ impl Cluster {
             config,
             experiment: stream.experiment.clone(),
             catalogues: catalogues(),
+            issue: || Ok(Credentials { federator: "of the federator".to_owned(), node: "of nodes".to_owned() }),
         };
         Self {
             scenario,
