@@ -143,7 +143,7 @@ fn network_policy_admits_only_pods_of_the_same_job() {
     }
 }
 
-/// Whoever has the federator's key can pose as the federator: nodes get only their own, and no pod gets the authority's.
+/// The federator's key makes a federator of whoever has it: nodes get only their own, and no pod gets the authority's.
 #[test]
 fn pods_mount_only_the_credentials_of_their_role() {
     let names = |context: &RunContext, issued: &Credentials| {

@@ -6,7 +6,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -117,7 +120,7 @@ impl Cluster {
             config,
             experiment: stream.experiment.clone(),
             catalogues: catalogues(),
-            issue: || Ok(Credentials { federator: "of the federator".to_owned(), node: "of nodes".to_owned() }),
+            issue,
         };
         Self {
             scenario,
@@ -257,6 +260,13 @@ impl Cluster {
         expected.sort();
         assert_eq!(made, expected);
     }
+}
+
+/// Issues credentials, which are new each time.
+fn issue() -> Result<Credentials, String> {
+    static NUM_ISSUED: AtomicU32 = AtomicU32::new(0);
+    let number = NUM_ISSUED.fetch_add(1, Ordering::Relaxed);
+    Ok(Credentials { federator: format!("of federator {number}"), node: format!("of nodes {number}") })
 }
 
 /// Pairs each job with its name.
