@@ -16,16 +16,16 @@ pub struct LostNode {
     pub node: u32,
     /// The name and the UID of its pod.
     pub pod: (String, String),
-    /// What happened to it, for a person to read.
+    /// The reason, for a person to read.
     pub words: String,
 }
 
 /// The way in which a pod was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// It exists: in a list, which may tell old news, or since it changed.
+    /// A pod that exists, seen in a list, which may tell old news, or since it changed.
     There { is_listed: bool },
-    /// It was deleted.
+    /// A pod that was deleted.
     Gone,
 }
 
