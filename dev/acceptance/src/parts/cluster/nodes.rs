@@ -21,7 +21,7 @@ const NODES: usize = 3;
 /// The changes to the file: as many nodes, on the data set that is in our image, for long enough that pods can be deleted on the way, and without requests,
 /// which two cores couldn't meet.
 const CHANGES: [&str; 4] =
-    ["tasks.0.federated.nodes=3", "tasks.0.dataset=fashion-mnist-mini", "tasks.0.federated.rounds=25", "tasks.0.resources=null"];
+    ["tasks.0.federated.nodes=3", "tasks.0.dataset=fashion-mnist-mini", "tasks.0.federated.rounds=40", "tasks.0.resources=null"];
 
 /// The time for the Secret of a removed job to go.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
