@@ -304,7 +304,11 @@ fn check_resources(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>
     let num_workers = task.setting.num_workers();
     if num_workers > 0 && task.resources.as_ref().is_some_and(|resources| resources.worker.is_none()) {
         let place = places.at("resources");
-        let message = format!("`{}` lacks the resources of the {num_workers} ranks after the first", place.name);
+        let who = match task.setting {
+            Setting::Distributed(_) => "ranks after the first",
+            Setting::Federated(_) => "nodes",
+        };
+        let message = format!("`{}` lacks the resources of the {num_workers} {who}", place.name);
         problems.push(Problem::error(place.span, message).hint("add `worker: { cores: ..., memory: ... }`"));
     }
 }

@@ -23,8 +23,8 @@ use std::time::Duration;
 use fltk_core::catalogue::Entry;
 
 pub use draw::ClientDraw;
-pub use fleet::{Arrival, Fleet, FleetError, Job, TraceFile, Transfers, check_file, update_bytes};
 pub(crate) use fleet::model_bytes;
+pub use fleet::{Arrival, Fleet, FleetError, Job, TraceFile, Transfers, check_file, update_bytes};
 pub use table::{DeviceTimes, ReadTable, Table, TraceError};
 
 /// A point in simulated time, or a length of it.

@@ -20,7 +20,7 @@ use fltk_kubernetes::{
     api::{FIELD_MANAGER, job_resource},
     config::{Backend, KubernetesConfig},
     connect::{Address, connect},
-    manifest::{RunContext, job_name},
+    manifest::{Credentials, RunContext, job_name},
 };
 use fltk_plan::{JobId, jobs};
 use http::{Request, header::CONTENT_TYPE};
@@ -94,9 +94,12 @@ fn bodies(namespace: &str, run: &str, files: &[String]) -> Result<Vec<Bodies>, E
     let specs = jobs(&experiment, run, 0, &read_trace(trace, &source(trace)?.text)?)?;
     let (config, _) = KubernetesConfig::parse(&source(kubernetes)?).map_err(|report| report.render(false))?;
     let image = config.image.clone().ok_or("no image is named")?;
-    let context = RunContext { run: run.to_owned(), namespace: namespace.to_owned(), image, config, experiment, catalogues: catalogues() };
+    let (run, namespace) = (run.to_owned(), namespace.to_owned());
+    // Its jobs are compared with others that have no Secret.
+    let issue = || Err("these jobs have no nodes".to_owned());
+    let context = RunContext { run, namespace, image, config, experiment, catalogues: catalogues(), issue };
     let bodies = specs.iter().map(|spec| {
-        let mut manifests = context.manifests(spec, 1);
+        let mut manifests = context.manifests(spec, 1, &Credentials::none());
         manifests.config_maps.iter_mut().for_each(|config_map| config_map["metadata"]["ownerReferences"] = json!([owner(&spec.id)]));
         Bodies { job: manifests.job.to_string(), config_maps: manifests.config_maps.iter().map(Json::to_string).collect() }
     });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fltk_plan::{Action, JobSpec};
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::ConfigMap,
+    api::core::v1::{ConfigMap, Secret},
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
 };
 use kube::{
@@ -23,7 +23,7 @@ use tracing::{Instrument as _, Span};
 use crate::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
-    manifest::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, RunContext, job_name},
+    manifest::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, ANNOTATION_CREDENTIALS, JOB_LABEL, RUN_LABEL, RunContext, job_name},
     metrics::Metrics,
     tracker::Report,
 };
@@ -36,6 +36,7 @@ pub struct Actor {
     began: Arc<str>,
     jobs: Api<DynamicObject>,
     config_maps: Api<ConfigMap>,
+    secrets: Api<Secret>,
     permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     reports: UnboundedSender<Report>,
@@ -67,6 +68,7 @@ impl Actor {
         Self {
             jobs: api::jobs(client, &context.namespace, context.config.backend),
             config_maps: api::config_maps(client, &context.namespace),
+            secrets: api::secrets(client, &context.namespace),
             began: format!("{began:.3}").into(),
             permits: Arc::new(Semaphore::new(context.config.concurrency as usize)),
             context,
@@ -127,7 +129,9 @@ impl Actor {
 
     /// Creates the job's objects, or resumes its suspended one. Returns `None` if that one no longer exists.
     async fn start(&self, spec: &JobSpec, attempt: u32, is_anew: bool) -> Result<Option<String>, Stop> {
-        let manifests = self.context.manifests(spec, attempt);
+        let credentials =
+            self.context.credentials(spec).map_err(|reason| Stop::Refused(format!("its credentials can't be made: {reason}")))?;
+        let manifests = self.context.manifests(spec, attempt, &credentials);
         let mut object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
         object.annotations_mut().insert(ANNOTATION_BEGAN.to_owned(), self.began.to_string());
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
@@ -161,15 +165,36 @@ impl Actor {
                 Err(error) if failure(&error) == Failure::Exists => self.own(&config_map, spec).await,
                 made => made.map(drop),
             };
-            if let Err(error) = made {
-                if failure(&error) == Failure::Wrong {
-                    // Without the config map its pods would wait for ever, and take up capacity.
-                    self.suspend(spec, attempt).await?;
-                }
-                return Err(error.into());
-            }
+            self.or_suspended(made, spec, attempt).await?;
+        }
+        if let Some(manifest) = manifests.secret {
+            let made = self.make_secret(manifest, &job, owner).await;
+            self.or_suspended(made, spec, attempt).await?;
         }
         Ok(Some(uid))
+    }
+
+    /// Suspends the job if one of its objects is refused: without it, its pods would wait for ever, and take up capacity.
+    async fn or_suspended(&self, made: Result<(), Error>, spec: &JobSpec, attempt: u32) -> Result<(), Stop> {
+        let Err(error) = made else { return Ok(()) };
+        if failure(&error) == Failure::Wrong {
+            self.suspend(spec, attempt).await?;
+        }
+        Err(error.into())
+    }
+
+    /// Creates the Secret with the credentials of `job`, under the name that its object has: a start that was killed may have made the object, and even
+    /// the Secret, which then stays as it is. An object of a version that had no nodes on a cluster names none.
+    async fn make_secret(&self, manifest: Value, job: &DynamicObject, owner: OwnerReference) -> Result<(), Error> {
+        let Some(name) = job.annotations().get(ANNOTATION_CREDENTIALS) else { return Ok(()) };
+        let mut secret: Secret = serde_json::from_value(manifest).map_err(Error::SerdeError)?;
+        secret.metadata.name = Some(name.clone());
+        secret.metadata.owner_references = Some(vec![owner]);
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match self.timed("create", self.secrets.create(&parameters, &secret)).await {
+            Err(error) if failure(&error) == Failure::Exists => Ok(()),
+            made => made.map(drop),
+        }
     }
 
     /// Fetches the job object that exists already, created before a kill or suspended, and resumes it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Client, Error,
     core::{ApiResource, DynamicObject, GroupVersionKind},
@@ -141,6 +141,12 @@ pub fn jobs(client: &Client, namespace: &str, backend: Backend) -> Api<DynamicOb
 /// The API for the config maps of a namespace.
 #[must_use]
 pub fn config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+/// The API for the secrets of a namespace, of which we only ever create some.
+#[must_use]
+pub fn secrets(client: &Client, namespace: &str) -> Api<Secret> {
     Api::namespaced(client.clone(), namespace)
 }
 

@@ -264,6 +264,7 @@ impl Work<'_, '_> {
                         self.publisher.publish(&action, job, uid);
                     }
                 }
+                Order::PublishLoss(lost) => self.publisher.publish_loss(lost),
                 Order::Trouble(text) => self.observer.trouble(&text),
                 Order::Stuck(id, why) => self.observer.stuck(&id, &why),
             }

@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is carried out once, and at creation with its stream's start time, which tells streams apart |
 //! | `ConfigMap`, one per role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
+//! | `Secret`, for federated jobs with nodes | `credentials-<job>-<tag>` | the credentials of its federator and nodes; owned by the job, and gone with it |
 //! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | the common settings of the run's pods, one per number of pods of a job |
 
 mod config_map;
+mod credentials;
 mod legal;
 mod limit;
 mod names;
@@ -31,7 +33,10 @@ const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// The name of our program's container: in pods of a `PyTorchJob`, and of a `TrainJob`.
 pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
-pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
+pub use self::{
+    credentials::Credentials,
+    names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, ANNOTATION_CREDENTIALS, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name},
+};
 use crate::config::{Backend, CleanPodPolicy, KubernetesConfig};
 
 /// The common settings of all jobs of a run.
@@ -49,7 +54,12 @@ pub struct RunContext {
     pub experiment: Experiment,
     /// The catalogues with which the experiments of pods are read again.
     pub catalogues: &'static Catalogues,
+    /// Issues the credentials of a federated job with nodes, by an authority of its own.
+    pub issue: Issue,
 }
+
+/// A function that issues new credentials, or says why it can't.
+pub type Issue = fn() -> Result<Credentials, String>;
 
 /// The objects of one job. The job itself owns the others.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,17 +68,41 @@ pub struct Manifests {
     pub job: Json,
     /// The config maps that its pods read.
     pub config_maps: Vec<Json>,
+    /// The Secret with the credentials of its pods, if they have some.
+    pub secret: Option<Json>,
 }
 
 impl RunContext {
-    /// The objects of `spec`, at its start number `attempt`.
+    /// The objects of `spec`, at its start number `attempt`. Jobs without nodes don't use the `credentials`.
     #[must_use]
-    pub fn manifests(&self, spec: &JobSpec, attempt: u32) -> Manifests {
+    pub fn manifests(&self, spec: &JobSpec, attempt: u32, credentials: &Credentials) -> Manifests {
+        let name = self.needs_credentials(spec).then(|| credentials.name(spec));
         let job = match self.config.backend {
-            Backend::PyTorchJob => pytorch_job::manifest(self, spec, attempt),
-            Backend::TrainJob => train_job::manifest(self, spec, attempt),
+            Backend::PyTorchJob => pytorch_job::manifest(self, spec, attempt, name.as_deref()),
+            Backend::TrainJob => train_job::manifest(self, spec, attempt, name.as_deref()),
         };
-        Manifests { job, config_maps: config_map::manifests(self, spec) }
+        let secret = name.map(|name| credentials::manifest(self, spec, &name, credentials));
+        Manifests { job, config_maps: config_map::manifests(self, spec), secret }
+    }
+
+    /// The new credentials of `spec`; empty ones if it needs none.
+    ///
+    /// # Errors
+    /// The reason, if they can't be made.
+    pub fn credentials(&self, spec: &JobSpec) -> Result<Credentials, String> {
+        if self.needs_credentials(spec) { (self.issue)() } else { Ok(Credentials::none()) }
+    }
+
+    /// True if `spec` is a federated job with nodes, whose pods need credentials.
+    #[must_use]
+    pub fn needs_credentials(&self, spec: &JobSpec) -> bool {
+        credentials::are_needed(self, spec)
+    }
+
+    /// True if any of the run's jobs has nodes.
+    #[must_use]
+    pub fn has_nodes(&self) -> bool {
+        self.experiment.tasks.iter().any(credentials::has_nodes)
     }
 
     /// The policy that lets only pods of `spec` connect to each other; the orchestrator doesn't create it.
@@ -77,11 +111,12 @@ impl RunContext {
         network_policy::manifest(self, spec)
     }
 
-    /// True if the experiment in `config_map`, which may be from another version, is the one that pods of `spec` should train.
+    /// True if the experiment in `config_map`, which may be from another version, is the one that pods of `spec` should train, with whatever number of
+    /// nodes.
     #[must_use]
     pub fn is_said_by(&self, config_map: &ConfigMap, spec: &JobSpec) -> bool {
         config_map::experiment(config_map, self.catalogues)
-            .is_some_and(|experiment| experiment == spec.experiment(&self.experiment).with_newest_defaults())
+            .is_some_and(|there| there.without_nodes() == spec.experiment(&self.experiment).with_newest_defaults().without_nodes())
     }
 
     /// The runtimes with the common settings of the run's pods, if its jobs are `TrainJob`s. There is one per number of pods, since the restart limit

@@ -7,7 +7,7 @@ use std::fmt;
 use fltk_plan::{JobId, JobSpec};
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
-    core::v1::ConfigMap,
+    core::v1::{ConfigMap, Secret},
 };
 use kube::{
     Api, Client, Error, ResourceExt as _,
@@ -19,7 +19,7 @@ use thiserror::Error as ThisError;
 use crate::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
-    manifest::{Manifests, RunContext, run_selector},
+    manifest::{Credentials, Manifests, RunContext, run_selector},
 };
 
 /// The number of tries of a request that the API server refuses or doesn't accept: half a minute in all, more if the server is slow to answer.
@@ -50,8 +50,9 @@ pub enum PreflightError {
     NoNamespace(String),
     /// Some rights are missing.
     #[error(
-        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role, or a ClusterRole for all namespaces, with these rules, bound to the orchestrator's account",
-        list(missing)
+        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role, or a ClusterRole for all namespaces, with these rules, bound to the orchestrator's account{}",
+        list(missing),
+        without_secrets(missing)
     )]
     Forbidden {
         /// The namespace.
@@ -81,6 +82,18 @@ pub enum PreflightError {
         /// The problem, in the server's words.
         problem: String,
     },
+}
+
+/// The resource for the credentials of federated jobs with nodes.
+const SECRETS: &str = "secrets";
+
+/// The advice for an account that may create no secrets.
+fn without_secrets(missing: &[String]) -> &'static str {
+    if missing.iter().any(|right| right.ends_with(SECRETS)) {
+        "; secrets have the certificates of federated jobs with nodes: with `federated.nodes: 0`, such a job is one pod and needs none"
+    } else {
+        ""
+    }
 }
 
 fn list(missing: &[String]) -> String {
@@ -215,6 +228,9 @@ fn all_rights(context: &RunContext, needs_nodes: bool) -> Vec<Right> {
     let (jobs, runtimes) = (api::job_resource(context.config.backend), api::runtime_resource());
     let mut rights: Vec<Right> = ["create", "get", "list", "watch", "patch"].map(right(&jobs.group, &jobs.plural, true)).into();
     rights.extend(["create", "patch"].map(right("", "configmaps", true)));
+    if context.has_nodes() {
+        rights.extend(["create"].map(right("", SECRETS, true)));
+    }
     if context.config.backend == Backend::TrainJob {
         rights.extend(["create", "patch"].map(right(&runtimes.group, &runtimes.plural, true)));
     }
@@ -255,7 +271,7 @@ async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Res
 /// since the objects of a resumed stream may exist.
 async fn dry_run(client: &Client, context: &RunContext, spec: &JobSpec) -> Result<(), Error> {
     let spec = JobSpec { id: JobId("0".repeat(spec.id.0.len())), ..spec.clone() };
-    let Manifests { job, config_maps } = context.manifests(&spec, 1);
+    let Manifests { job, config_maps, secret } = context.manifests(&spec, 1, &Credentials::none());
     let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
     let name = crate::manifest::job_name(&spec.id);
     let jobs = api::jobs(client, &context.namespace, context.config.backend);
@@ -264,6 +280,12 @@ async fn dry_run(client: &Client, context: &RunContext, spec: &JobSpec) -> Resul
     for config_map in config_maps {
         let name = config_map["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         retried(async || maps.patch(&name, &parameters, &Patch::Apply(&config_map)).await).await?;
+    }
+    if let Some(secret) = secret {
+        let secret: Secret = serde_json::from_value(secret).map_err(Error::SerdeError)?;
+        let parameters = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let secrets = api::secrets(client, &context.namespace);
+        retried(async || secrets.create(&parameters, &secret).await).await?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@
 //! A tracker reads no clock and waits for nothing: each instant is an argument. It doesn't decide which job runs when; the planner does.
 
 mod actions;
+mod losses;
 mod nodes;
 mod stuck;
 #[cfg(test)]
@@ -30,12 +31,13 @@ use fltk_plan::{
 use k8s_openapi::api::core::v1::{Node as ApiNode, Pod as ApiPod};
 use tokio::time::Instant;
 
-pub use self::stuck::Stuck;
 use self::{
     actions::Actions,
+    losses::Sight,
     nodes::{Nodes, Saw, job_of},
     stuck::StuckJobs,
 };
+pub use self::{losses::LostNode, stuck::Stuck};
 use crate::{
     manifest::RunContext,
     seen::{Listing, Seen},
@@ -100,6 +102,8 @@ pub enum Order {
     Stop(JobId),
     /// Publish that the action was carried out for the job whose object has this UID.
     Publish(Action, String),
+    /// Publish that a node of a federated job is lost.
+    PublishLoss(LostNode),
     /// Tell the observer of an error that is tried again.
     Trouble(String),
     /// Tell the observer why a job isn't in the requested state.
@@ -297,11 +301,13 @@ impl Tracker {
                     self.pods.has(pod.name.clone());
                 }
                 let id = pod.job.clone();
+                self.note_loss(&pod, Sight::There { is_listed }, orchestrator);
                 self.view.has_pod(pod);
                 self.tell(&id, orchestrator, now);
             }
             Seen::Gone(pod) => {
                 let id = pod.job.clone();
+                self.note_loss(&pod, Sight::Gone, orchestrator);
                 self.view.lost_pod(pod);
                 self.tell(&id, orchestrator, now);
             }

@@ -13,9 +13,10 @@ use fltk_plan::{
     Event, JobId, Orchestrator,
     plan::{Blame, Outcome, State},
 };
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::problems::{Problem, Problems};
+use crate::problems::{Cause, Problem, Problems};
 
 /// How long an end is held back for the ends of its pods.
 const PODS_GRACE: Duration = Duration::from_secs(2);
@@ -150,6 +151,8 @@ struct Known {
     had_pods: bool,
     /// The failures of its pods, including pods that no longer exist.
     problems: Problems,
+    /// The losses of its pods that were noticed, by UID: the end of a container, with its time, or, without one, the pod's own end.
+    losses: BTreeSet<(String, Option<Timestamp>)>,
     /// The time when its current start was first seen.
     since: Option<Instant>,
     /// The time when its end was first held back.
@@ -207,6 +210,24 @@ impl View {
         let (job, name) = (pod.job.clone(), pod.name.clone());
         self.has_pod(pod);
         self.remove_pod(&job, &name);
+    }
+
+    /// Notices that `pod` failed or `is_gone`, and returns what happened to it, if that is new.
+    pub fn loss(&mut self, pod: &SeenPod, is_gone: bool) -> Option<String> {
+        let losses = &mut self.jobs.entry(pod.job.clone()).or_default().losses;
+        let at = |problem: &Problem| problem.at.filter(|_| problem.cause != Cause::AskedToGo);
+        let new = pod.problems.iter().filter(|problem| losses.insert((pod.uid.clone(), at(problem)))).last();
+        let words = new.map(|problem| problem.words.clone());
+        let is_end = is_gone && !pod.is_over && losses.insert((pod.uid.clone(), None));
+        words.or_else(|| is_end.then(|| "its pod was deleted".to_owned()))
+    }
+
+    /// True if the job should have all of its pods: it isn't suspended, and neither it nor its first pod has ended.
+    #[must_use]
+    pub fn needs_its_pods(&self, id: &JobId) -> bool {
+        let Some(known) = self.jobs.get(id) else { return false };
+        let is_complete = known.pods.values().any(|pod| pod.index == 0 && pod.is_over && pod.problems.is_empty());
+        known.job.as_ref().is_some_and(|job| !job.suspend && job.end.is_none()) && !is_complete
     }
 
     fn remove_pod(&mut self, job: &JobId, name: &str) {
@@ -317,6 +338,7 @@ impl View {
             known.pods.clear();
             known.stale.clear();
             known.problems = Problems::default();
+            known.losses.clear();
         }
         news
     }

@@ -92,7 +92,7 @@ fn federate(folder: &Path, parameters: usize, rounds: u32) -> Outcome {
     std::fs::write(folder.join("node.pem"), authority.issue(Role::Node, "node")?)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("https://{}", listener.local_addr()?);
-    let config = tls::federator(&authority.federator()?, authority.clone())?;
+    let config = tls::federator(&authority.federator()?, Some(authority.clone()))?;
     let federator = Federator {
         job: job(),
         listener: Listener::Tls(listener, config),

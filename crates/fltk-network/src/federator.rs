@@ -61,6 +61,9 @@ const INPUTS_MAX: usize = 1024;
 /// The interval at which the hub looks after silent and slow nodes.
 const TICK: Duration = Duration::from_millis(200);
 
+/// The words in which nodes are told that the run is complete. Other words say why there is no more to do at present.
+pub const COMPLETE: &str = "the run is complete";
+
 /// The job as nodes get it.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -247,7 +250,7 @@ impl Federator<'_> {
                 None => drive(federation, &mut network, &mut recorded),
             };
             let text = match &outcome {
-                Ok(_) => Some("the run is complete".to_owned()),
+                Ok(_) => Some(COMPLETE.to_owned()),
                 Err(RunError::Stopped { .. }) => None,
                 Err(error) => Some(error.to_string()),
             };

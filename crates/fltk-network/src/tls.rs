@@ -69,11 +69,12 @@ impl Peer {
     }
 }
 
-/// Returns the configuration of a federator that shows `own`. `folder` knows what was revoked, and who is invited.
+/// Returns the configuration of a federator that shows `own`. `folder` knows what was revoked, and who is invited; without one, every certificate of the
+/// authority is good, and nobody is invited.
 ///
 /// # Errors
 /// If the credentials can't be used.
-pub fn federator(own: &Credentials, folder: Folder) -> Result<Arc<ServerConfig>, PkiError> {
+pub fn federator(own: &Credentials, folder: Option<Folder>) -> Result<Arc<ServerConfig>, PkiError> {
     let of_nodes = WebPkiClientVerifier::builder_with_provider(roots(&own.authority)?, provider()).build().map_err(failed)?;
     let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13]).map_err(failed)?;
     let verifier = Arc::new(Nodes { of_nodes, folder });
@@ -128,7 +129,7 @@ pub fn server_name() -> ServerName<'static> {
 #[derive(Debug)]
 struct Nodes {
     of_nodes: Arc<dyn ClientCertVerifier>,
-    folder: Folder,
+    folder: Option<Folder>,
 }
 
 impl ClientCertVerifier for Nodes {
@@ -143,11 +144,12 @@ impl ClientCertVerifier for Nodes {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if public_key(certificate).is_some_and(|key| self.folder.is_open(key)) {
+        let folder = self.folder.as_ref();
+        if folder.zip(public_key(certificate)).is_some_and(|(folder, key)| folder.is_open(key)) {
             return Ok(ClientCertVerified::assertion());
         }
         let verified = self.of_nodes.verify_client_cert(certificate, intermediates, now)?;
-        if self.folder.is_revoked(certificate) {
+        if folder.is_some_and(|folder| folder.is_revoked(certificate)) {
             return Err(rustls::CertificateError::Revoked.into());
         }
         Ok(verified)

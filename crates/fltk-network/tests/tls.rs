@@ -45,7 +45,8 @@ fn only_whom_the_authority_knows_may_take_part() {
     let temporary = tempfile::tempdir().expect("there is room");
     let folder = Folder::open_or_create(&temporary.path().join("pki")).expect("it is made");
     let elsewhere = Folder::open_or_create(&temporary.path().join("other")).expect("it is made");
-    let config_of_federator = tls::federator(&credentials(&folder, Role::Federator, "federator"), folder.clone()).expect("it can be used");
+    let config_of_federator =
+        tls::federator(&credentials(&folder, Role::Federator, "federator"), Some(folder.clone())).expect("it can be used");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("it has one").port();
     let address: Address = format!("https://127.0.0.1:{port}").parse().expect("it is one");

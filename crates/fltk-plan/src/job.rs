@@ -36,7 +36,7 @@ impl JobId {
 pub enum Role {
     /// Rank 0, or the federator.
     Master,
-    /// Any other rank.
+    /// Any other rank, or a node.
     Worker,
 }
 
@@ -106,7 +106,7 @@ pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[Tra
     Ok(arrivals(experiment, replication, trace)?.into_iter().map(spec).collect())
 }
 
-/// The number of pods of a job of `task`. A federated job trains all of its clients in one pod.
+/// The number of pods of a job of `task`: a pod for each rank, or for the federator and each of its nodes.
 #[must_use]
 pub fn num_pods(task: &Task) -> u32 {
     1 + task.setting.num_workers()

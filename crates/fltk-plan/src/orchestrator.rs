@@ -69,7 +69,7 @@ impl Stream {
             if let Some(trace) = experiment.stream.as_mut().and_then(|stream| stream.trace.as_mut()) {
                 trace.clear();
             }
-            experiment
+            experiment.without_nodes()
         };
         self.run == other.run
             && without_place(&self.experiment) == without_place(&other.experiment)

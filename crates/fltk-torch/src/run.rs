@@ -5,6 +5,7 @@ mod client_states;
 mod distributed;
 mod evaluations;
 mod federated;
+mod federated_rank;
 mod group;
 mod host;
 mod job;
@@ -58,6 +59,7 @@ pub use self::{
 };
 
 /// The state that all jobs of an invocation share.
+#[derive(Clone)]
 pub struct Context<'a> {
     /// The folder to which paths in the experiment are relative.
     pub base: &'a Path,

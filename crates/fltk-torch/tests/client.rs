@@ -163,7 +163,7 @@ fn errors_are_truncated_to_fit_the_report() {
         error
     };
     check(&["missing.yaml"], 1, 3, "missing.yaml", false);
-    check(&["fed.yaml"], 2, 3, "is federated", false);
+    check(&["fed.yaml"], 2, 2, "is federated", false);
     check(&["central.yaml"], 2, 3, "has 1 ranks", false);
     let wild = "tasks.0.train.optimizer.learning_rate=1.0e+30";
     check(&["fed.yaml", "--set", wild], 1, 5, "lower the learning rate", true);

@@ -288,3 +288,47 @@ fn invited_nodes_come_back_to_a_federator_that_was_killed() {
     let again = fltk(at).args(lines[0].split_whitespace()).args(["--wait", "1ms"]).output().unwrap();
     assert_eq!(again.status.code(), Some(7), "{again:?}");
 }
+
+/// Starts rank `rank` of three as a pod does.
+fn rank(at: &Path, port: u16, rank: u32) -> Child {
+    let credentials = if rank == 0 { "federator.pem" } else { "node.pem" };
+    let mut command = fltk(at);
+    command.args(["client", "tiny.yaml", "0", "--id", "a", "--workers", "1", "--credentials", credentials]);
+    let place = [("RANK", rank.to_string()), ("WORLD_SIZE", "3".to_owned()), ("MASTER_PORT", port.to_string())];
+    command.envs(place).env("MASTER_ADDR", "localhost").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn ranks_of_a_federated_task_are_a_federator_and_nodes_which_may_be_killed_and_restarted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // A federator takes any number of nodes, whatever the file says.
+    let expected = digest(at, &experiment(0, ""));
+    fs::remove_dir_all(at.join("runs")).unwrap();
+    for args in [&["pki", "init", "pki"][..], &["pki", "issue", "pki", "federator", "--federator"], &["pki", "issue", "pki", "node"]] {
+        assert!(fltk(at).args(args).output().unwrap().status.success(), "{args:?}");
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Nodes may be there before their federator.
+    let mut nodes = [1, 2].map(|node| rank(at, port, node));
+    let mut federator = Running { child: rank(at, port, 0), folder: at.join("runs") };
+    assert!(federator.wait(&|run| run.num_lines() >= 7));
+    nodes[0].kill().unwrap();
+    nodes[0].wait().unwrap();
+    nodes[0] = rank(at, port, 1);
+    assert!(federator.wait(&|run| run.num_lines() >= 13));
+    federator.child.kill().unwrap();
+    federator.child.wait().unwrap();
+    // A node that is asked to end does so at once, though it waits for a federator.
+    let asked = Instant::now();
+    let _ = Command::new("kill").args(["-TERM", &nodes[1].id().to_string()]).status().unwrap();
+    assert_eq!(nodes[1].wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    nodes[1] = rank(at, port, 2);
+    federator.child = rank(at, port, 0);
+    assert!(federator.child.wait().unwrap().success());
+    assert!(nodes.iter_mut().all(|node| node.wait().unwrap().success()));
+    assert_eq!(finished(at), expected);
+    // A node that comes when all is done learns of it from the records.
+    assert!(rank(at, port, 1).wait().unwrap().success());
+}

@@ -480,7 +480,8 @@ fn impossible_settings_are_refused_before_any_rank_starts() {
     refused(&["client", "ddp.yaml"], &[], 3, "but the environment has 1");
     refused(&["client", "ddp.yaml", "2"], &[], 3, "there is no task `2`");
     let two = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")];
-    refused(&["client", "fed.yaml"], &two, 3, "is federated, and has one process, but the environment has 2\nhint: ");
+    refused(&["client", "fed.yaml"], &two, 2, "a federator and 1 nodes: these prove who they are\nhint: `--credentials FILE`");
+    refused(&["client", "fed.yaml"], &[("RANK", "1"), two[1], two[2]], 2, "rank 1: the task is federated");
     // A rank's own fault is not retried, however many restarts are allowed.
     let wild = ["run", "ddp.yaml", "--set", "tasks.0.train.optimizer.learning_rate=1.0e+30", "--set", "tasks.0.distributed.restarts=3"];
     refused(&[&wild[..], &["--runs", "wild"]].concat(), &[], 5, "lower the learning rate");

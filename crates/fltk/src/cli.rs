@@ -61,7 +61,8 @@ pub enum Output {
 pub enum Command {
     /// Run an experiment on this machine: every task once per seed, or its stream of jobs if it has one.
     Run(RunArgs),
-    /// Train one rank of a distributed task, given by environment variables (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
+    /// Train one rank of a distributed task, given by environment variables (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients, or be its federator or
+    /// one of its nodes.
     Client(ClientArgs),
     /// Run a federated task over nodes that call this machine: it says what they type.
     Federate(FederateArgs),
@@ -211,7 +212,8 @@ Environment variables, as set by Kubeflow's training operator and torchrun:
   RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT
 or, if these are missing, as set by Kubeflow Trainer v2:
   PET_NODE_RANK, PET_NNODES, PET_NPROC_PER_NODE, PET_MASTER_ADDR, PET_MASTER_PORT
-Without any of them, the task is trained by this process alone, as a federated task always is. GLOO_SOCKET_IFNAME selects a network interface.
+Without any of them, the task is trained by this process alone. Of the processes of a federated task, the first is the federator, and the others are its nodes.
+GLOO_SOCKET_IFNAME selects a network interface.
 If FLTK_TERMINATION_LOG=FILE is set, the outcome is written to FILE as JSON; in Kubernetes, FILE is /dev/termination-log.
 
 Examples:
@@ -233,6 +235,9 @@ pub struct ClientArgs {
     /// A name for the job: processes that are started again with the same name resume the run that they began.
     #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
+    /// The credentials of this process, for a federated task over several: those of a federator for rank 0, and of a node for the others.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
     /// Train the run in this folder, instead of a task of a file.
     #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["file", "overrides", "seed", "id"])]
     pub run: Option<PathBuf>,

@@ -181,10 +181,22 @@ impl<W: io::Write> io::Write for Plain<W> {
 /// # Errors
 /// If the file can't be written.
 pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    // The mode of any new file, minus the umask.
+    write_with(path, bytes, 0o666)
+}
+
+/// Writes a file that only its owner may read, in one step, replacing an existing one.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn write_private_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_with(path, bytes, 0o600)
+}
+
+fn write_with(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> anyhow::Result<()> {
-        // The mode of any new file, minus the umask.
-        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;

@@ -437,6 +437,14 @@ pub const PARTS: &[Part] = &[
         ..ON_CLUSTER
     },
     Part {
+        name: "nodes of a federated job",
+        proves: "that KFLTK's federated example trains as a federator and three nodes in pods, as PyTorchJob and as TrainJob, loses a node and then the federator, and ends with the bits of one process",
+        // As above.
+        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        touched: by(&["fltk-kubernetes", "fltk-network", "fltk", "fltk-torch"], &["configs/federated_tasks/"]),
+        ..ON_CLUSTER
+    },
+    Part {
         name: "ranks as containers",
         proves: "that the ranks, the federator and the nodes of docs/compose.md, run as it is written, train as containers of one machine",
         after: &[Passed("the guide")],

@@ -85,7 +85,8 @@ pub struct FederatedConfig {
     /// Faults to order; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<FaultsConfig>,
-    /// The number of node processes that train the clients; 0 for none, so that one process does it all. It affects the time taken, not the results.
+    /// The number of nodes that train the clients: processes of this machine, or pods of a job on a cluster; 0 for none, so that one process does it
+    /// all. It affects the time taken, not the results.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(range(max = 1000))]
     pub nodes: u32,

@@ -34,6 +34,17 @@ impl Experiment {
         if leaves_open { self.with_earliest_defaults() } else { self.with_newest_defaults() }
     }
 
+    /// Returns the experiment without nodes: what its runs compute, since nodes change no result.
+    #[must_use]
+    pub fn without_nodes(mut self) -> Self {
+        for task in &mut self.tasks {
+            if let Setting::Federated(config) = &mut task.setting {
+                config.nodes = 0;
+            }
+        }
+        self
+    }
+
     fn with(mut self, close: fn(Choice) -> Choice) -> Self {
         self.tasks = self.tasks.into_iter().map(|task| task.with(close)).collect();
         self

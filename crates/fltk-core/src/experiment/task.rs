@@ -66,12 +66,13 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// The number of pods in addition to the first. A federated job trains all of its clients in one pod.
+    /// The number of pods in addition to the first: ranks after rank 0, or the nodes of a federator. A federated job without nodes trains all of its
+    /// clients in one pod.
     #[must_use]
     pub fn num_workers(&self) -> u32 {
         match self {
             Self::Distributed(config) => config.data_parallelism.saturating_sub(1),
-            Self::Federated(_) => 0,
+            Self::Federated(config) => config.nodes,
         }
     }
 }

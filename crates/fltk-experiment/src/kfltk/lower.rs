@@ -95,7 +95,8 @@ pub(super) fn read_class(
         (Some((_, _, hyper)), false) => Some(distributed(&class, hyper.total_epochs, base_span, problems)),
         (trained, true) => {
             let strategy = trained.as_ref().and_then(|(_, strategy, _)| strategy.clone());
-            federated_setting(&class, strategy, node, problems)
+            let has_workers = resources.as_ref().is_some_and(|resources| resources.worker.is_some());
+            federated_setting(&class, strategy, has_workers, node, problems)
         }
         (None, false) => None,
     };
@@ -165,7 +166,18 @@ fn distributed(class: &JobClass, total_epochs: Option<u32>, span: Span, problems
     Setting::Distributed(DistributedConfig::new(total_epochs.unwrap_or(1), class.system_parameters.data_parallelism))
 }
 
-fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, problems: &mut Vec<Problem>) -> Option<Setting> {
+/// The largest number of nodes that a task may have.
+const NODES_MAX: u32 = 1000;
+
+/// Returns the setting of a federated class. Each client was a pod of its own in KFLTK, the worker; here so many pods are nodes, unless the class doesn't
+/// say what workers request.
+fn federated_setting(
+    class: &JobClass,
+    strategy: Option<Choice>,
+    has_workers: bool,
+    node: &Node,
+    problems: &mut Vec<Problem>,
+) -> Option<Setting> {
     let (Some(learning), Some(entry)) = (&class.learning_parameters, node.entry("learningParameters")) else {
         let problem = Problem::error(head(node), "a federated job needs `learningParameters`");
         problems.push(problem.hint("add `\"learningParameters\"` with `rounds`, `epochsPerRound` and `clientsPerRound`"));
@@ -199,7 +211,7 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         client_test_fraction: None,
         client_test_every: None,
         client_figures: None,
-        nodes: 0,
+        nodes: if has_workers { class.system_parameters.data_parallelism.min(NODES_MAX) } else { 0 },
         participation: None,
         simulation: None,
         faults: None,

@@ -15,6 +15,8 @@ pub const JOB_LABEL: &str = "fltk.node/job";
 pub const ANNOTATION_ATTEMPT: &str = "fltk.node/attempt";
 /// The annotation with the start time of the stream, which distinguishes it from another stream of the same name.
 pub const ANNOTATION_BEGAN: &str = "fltk.node/began";
+/// The annotation with the name of the Secret that has a job's credentials.
+pub const ANNOTATION_CREDENTIALS: &str = "fltk.node/credentials";
 const ANNOTATION_CLASS: &str = "fltk.node/class";
 const ANNOTATION_REPLICATION: &str = "fltk.node/replication";
 const ANNOTATION_PRIORITY: &str = "fltk.node/priority";

@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::{RunContext, names::job_name};
+use super::{RunContext, credentials, names::job_name};
 use crate::config::RestartPolicy;
 
 /// The name of the experiment file within its folder.
@@ -79,7 +79,11 @@ fn container(context: &RunContext, name: &str) -> Container {
 pub fn arguments(context: &RunContext, spec: &JobSpec) -> Vec<String> {
     let id = format!("{}-{}", context.run, job_name(&spec.id));
     let words = ["client", &format!("{EXPERIMENT_PATH}/{EXPERIMENT_FILE}"), "0", "--id", &id, "--runs", &context.config.log_path];
-    words.map(str::to_owned).to_vec()
+    let mut words = words.map(str::to_owned).to_vec();
+    if context.needs_credentials(spec) {
+        words.extend(["--credentials".to_owned(), credentials::path()]);
+    }
+    words
 }
 
 /// The resource requirements, with limits equal to the requests.

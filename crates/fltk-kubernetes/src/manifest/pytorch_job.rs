@@ -4,9 +4,9 @@ use fltk_plan::{JobSpec, Pod, Role};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    RunContext,
+    RunContext, credentials,
     limit::object_limit,
-    names::{ANNOTATION_ATTEMPT, annotations, config_map_name, job_name, labels},
+    names::{ANNOTATION_ATTEMPT, ANNOTATION_CREDENTIALS, annotations, config_map_name, job_name, labels},
     pod,
 };
 use crate::config::{KubernetesConfig, SchedulingPolicy};
@@ -14,10 +14,12 @@ use crate::config::{KubernetesConfig, SchedulingPolicy};
 /// The name by which the operator finds the container.
 pub const CONTAINER: &str = "pytorch";
 
-pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
+pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32, secret: Option<&str>) -> Json {
     let mut annotations = annotations(context, spec);
     annotations.insert(ANNOTATION_ATTEMPT.to_owned(), attempt.to_string());
-    let replicas: Map<String, Json> = spec.pods.iter().map(|pods| (format!("{:?}", pods.role), replica(context, spec, pods))).collect();
+    annotations.extend(secret.map(|name| (ANNOTATION_CREDENTIALS.to_owned(), name.to_owned())));
+    let replica = |pods: &Pod| (format!("{:?}", pods.role), replica(context, spec, pods, secret));
+    let replicas: Map<String, Json> = spec.pods.iter().map(replica).collect();
     json!({
         "apiVersion": "kubeflow.org/v1",
         "kind": "PyTorchJob",
@@ -31,14 +33,16 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     })
 }
 
-fn replica(context: &RunContext, spec: &JobSpec, pods: &Pod) -> Json {
+fn replica(context: &RunContext, spec: &JobSpec, pods: &Pod, secret: Option<&str>) -> Json {
     let mut pod = pod::spec(context, CONTAINER);
-    let (volume, mount) = pod::experiment_volume(config_map_name(spec, pods.role));
-    pod.volumes.get_or_insert_default().push(volume);
+    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, pods.role))];
+    mounted.extend(secret.map(|name| credentials::volume(name, pods.role)));
+    let (volumes, mounts): (Vec<_>, Vec<_>) = mounted.into_iter().unzip();
+    pod.volumes.get_or_insert_default().extend(volumes);
     for container in &mut pod.containers {
         container.args = Some(pod::arguments(context, spec));
         container.resources = Some(pod::resources(&pods.requests));
-        container.volume_mounts.get_or_insert_default().push(mount.clone());
+        container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
     }
     // The operator has its own restart policy for all pods of a role.
     pod.restart_policy = None;

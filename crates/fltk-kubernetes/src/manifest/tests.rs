@@ -26,6 +26,12 @@ tasks:
     network: FashionMNISTCNN
     dataset: fashion-mnist
     federated: { clients: 10, clients_per_round: 2, rounds: 5 }
+  - name: nodes
+    kind: federated
+    network: FashionMNISTCNN
+    dataset: fashion-mnist
+    federated: { clients: 10, clients_per_round: 2, rounds: 5, nodes: 2 }
+    resources: { master: { cores: 1, memory: 1Gi }, worker: { cores: 500m, memory: 2Gi } }
 stream: { namespace: test, image: registry.example/fltk:1 }
 ";
 
@@ -54,7 +60,12 @@ kubernetes:
   annotations: { team: ml }
 ";
 
-/// The settings of a run of two jobs, one of four pods and one of one, with this `kubernetes` block.
+/// Credentials as a test issues them.
+fn issued() -> Credentials {
+    Credentials { federator: "of the federator".to_owned(), node: "of nodes".to_owned() }
+}
+
+/// The settings of a run of three jobs, of three pods, of one, and of a federator and two nodes, with this `kubernetes` block.
 pub fn context(kubernetes: &str) -> RunContext {
     let file = |text: &str| SourceFile { name: "test".to_owned(), text: text.to_owned() };
     let experiment = parse(&[file(EXPERIMENT)], &[], catalogues()).unwrap().experiment;
@@ -62,14 +73,14 @@ pub fn context(kubernetes: &str) -> RunContext {
     assert!(warnings.is_empty());
     let config = config.or_of(experiment.stream.as_ref());
     let (namespace, image) = (config.namespace.clone().unwrap(), config.image.clone().unwrap());
-    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment, catalogues: catalogues() }
+    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment, catalogues: catalogues(), issue: || Ok(issued()) }
 }
 
 fn yaml(context: &RunContext, task: &str) -> String {
     let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
     let spec = specs.into_iter().find(|spec| spec.class == task).unwrap();
-    let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec), 1);
-    let all = context.runtimes().into_iter().chain([job]).chain(config_maps);
+    let Manifests { job, config_maps, secret } = context.manifests(&context.with_requests(spec), 1, &issued());
+    let all = context.runtimes().into_iter().chain([job]).chain(config_maps).chain(secret);
     serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap()
 }
 
@@ -78,6 +89,7 @@ fn pytorch_jobs_match_snapshots() {
     let defaults = context("kubernetes: {}");
     insta::assert_snapshot!("pytorchjob_defaults", yaml(&defaults, "pair"));
     insta::assert_snapshot!("pytorchjob_federated", yaml(&defaults, "alone"));
+    insta::assert_snapshot!("pytorchjob_nodes", yaml(&defaults, "nodes"));
     let scheduling =
         "clean_pod_policy: All, scheduling_policy: { min_available: 3, queue: q, priority_class: high, schedule_timeout: 1min }";
     let full = FULL.replace("BACKEND", "pytorchjob").replace("clean_pod_policy: All", scheduling);
@@ -87,6 +99,7 @@ fn pytorch_jobs_match_snapshots() {
 #[test]
 fn train_jobs_match_snapshots() {
     insta::assert_snapshot!("trainjob_defaults", yaml(&context("kubernetes: { backend: trainjob }"), "pair"));
+    insta::assert_snapshot!("trainjob_nodes", yaml(&context("kubernetes: { backend: trainjob }"), "nodes"));
     let full = context(&FULL.replace("BACKEND", "trainjob").replace("clean_pod_policy: All, ", ""));
     assert_eq!(full.refusals(), [""; 0]);
     insta::assert_snapshot!("trainjob_full", yaml(&full, "pair"));
@@ -120,7 +133,7 @@ fn network_policy_admits_only_pods_of_the_same_job() {
         };
         for spec in &specs {
             let mut pods = Vec::new();
-            labels_of_pods(&context.manifests(&context.with_requests(spec.clone()), 1).job, &mut pods);
+            labels_of_pods(&context.manifests(&context.with_requests(spec.clone()), 1, &issued()).job, &mut pods);
             assert!(!pods.is_empty());
             for labels in &pods {
                 let by: Vec<bool> = specs.iter().map(|other| selects(other, labels) == (other.id == spec.id)).collect();
@@ -128,6 +141,46 @@ fn network_policy_admits_only_pods_of_the_same_job() {
             }
         }
     }
+}
+
+/// The federator's key makes a federator of whoever has it: nodes get only their own, and no pod gets the authority's.
+#[test]
+fn pods_mount_only_the_credentials_of_their_role() {
+    let names = |context: &RunContext, issued: &Credentials| {
+        let spec = jobs(&context.experiment, &context.run, 0, &[]).unwrap().into_iter().find(|spec| spec.class == "nodes").unwrap();
+        let Manifests { job, secret, .. } = context.manifests(&spec, 1, issued);
+        let secret = secret.unwrap();
+        let keys: Vec<String> = secret["stringData"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["federator.pem", "node.pem"]);
+        let name = secret["metadata"]["name"].as_str().unwrap().to_owned();
+        assert_eq!(job["metadata"]["annotations"]["fltk.node/credentials"], name, "the object says which");
+        (job, name)
+    };
+    let source = |volumes: &Json| {
+        volumes.as_array().unwrap().iter().find(|volume| volume["name"] == "fltk-credentials").cloned().unwrap()["secret"].clone()
+    };
+    let (job, name) = names(&context("kubernetes: {}"), &issued());
+    for (role, key) in [("Master", "federator.pem"), ("Worker", "node.pem")] {
+        let secret = source(&job["spec"]["pytorchReplicaSpecs"][role]["template"]["spec"]["volumes"]);
+        assert_eq!(secret, serde_json::json!({ "secretName": name, "items": [{ "key": key, "path": "credentials.pem" }] }));
+    }
+    let (job, other) = names(&context("kubernetes: { backend: trainjob }"), &Credentials { federator: "other".to_owned(), ..issued() });
+    assert_ne!(name, other, "credentials of another start have another name");
+    let patch = &job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"][0];
+    let pod = &patch["template"]["spec"]["template"]["spec"];
+    let keys: Vec<(String, String)> = source(&pod["volumes"])["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["key"].as_str().unwrap().to_owned(), item["path"].as_str().unwrap().to_owned()))
+        .collect();
+    let expected = [("federator.pem", "0"), ("node.pem", "1"), ("node.pem", "2")];
+    assert_eq!(keys, expected.map(|(key, pod)| (key.to_owned(), format!("{pod}/credentials.pem"))));
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(
+        mounts.iter().any(|mount| mount["name"] == "fltk-credentials" && mount["subPathExpr"] == "$(JOB_COMPLETION_INDEX)"),
+        "{mounts:?}"
+    );
 }
 
 #[test]

@@ -6,9 +6,9 @@ use fltk_plan::{JobSpec, Role};
 use serde_json::{Value as Json, json};
 
 use super::{
-    RunContext,
+    RunContext, credentials,
     limit::object_limit,
-    names::{ANNOTATION_ATTEMPT, annotations, config_map_name, job_name, labels, run_labels, runtime_name},
+    names::{ANNOTATION_ATTEMPT, ANNOTATION_CREDENTIALS, annotations, config_map_name, job_name, labels, run_labels, runtime_name},
     pod,
     pytorch_job::whole_seconds,
 };
@@ -18,12 +18,15 @@ pub const NODE: &str = "node";
 /// The manager of the runtime patch.
 const MANAGER: &str = "fltk.node/orchestrator";
 
-pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
+pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32, secret: Option<&str>) -> Json {
     let mut job_annotations = annotations(context, spec);
     job_annotations.insert(ANNOTATION_ATTEMPT.to_owned(), attempt.to_string());
-    let (volume, mount) = pod::experiment_volume(config_map_name(spec, Role::Master));
-    let requests = spec.pods.first().map(|pod| pod::resources(&pod.requests)).unwrap_or_default();
+    job_annotations.extend(secret.map(|name| (ANNOTATION_CREDENTIALS.to_owned(), name.to_owned())));
     let nodes = spec.num_pods();
+    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, Role::Master))];
+    mounted.extend(secret.map(|name| credentials::shared_volume(name, nodes)));
+    let (volumes, mounts): (Vec<_>, Vec<_>) = mounted.into_iter().unzip();
+    let requests = spec.pods.first().map(|pod| pod::resources(&pod.requests)).unwrap_or_default();
     let mut fields = json!({
         "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime_name(&context.run, nodes) },
         "suspend": false,
@@ -39,7 +42,7 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
                 "name": NODE,
                 "template": { "spec": { "template": {
                     "metadata": { "labels": labels(context, spec), "annotations": annotations(context, spec) },
-                    "spec": { "volumes": [volume], "containers": [{ "name": NODE, "volumeMounts": [mount] }] },
+                    "spec": { "volumes": volumes, "containers": [{ "name": NODE, "volumeMounts": mounts }] },
                 }}},
             }]}}},
         }],

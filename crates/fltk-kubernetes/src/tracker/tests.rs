@@ -15,7 +15,8 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let context = context("kubernetes: {}");
+        let mut context = context("kubernetes: {}");
+        context.experiment.tasks.truncate(2);
         let stream = Stream { experiment: context.experiment.clone(), trace: Vec::new(), run: context.run.parse().unwrap() };
         let orchestrator = Orchestrator::new(stream, |spec| spec, None, &[]).unwrap();
         Self { tracker: Tracker::new(Arc::new(context), 0, false), orchestrator, now: Instant::now() }

@@ -12,7 +12,7 @@ use fltk_kubernetes::{
 };
 use serde_json::Value;
 
-use crate::harness::{Cluster, NAMESPACE, task};
+use crate::harness::{Cluster, NAMESPACE, federated, task};
 
 /// `verb plural.group`, and true if the right applies to all namespaces.
 type Right = (String, bool);
@@ -99,7 +99,9 @@ async fn at_work(backend: &str, admission: Admission) -> Cluster {
     // The job `low` takes the whole node.
     let cores = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
     let settings = format!("backend: {backend}, restart_policy: Never, run_policy: {{ backoff_limit: 0 }}");
-    let cluster = Cluster::with_trace(&[task("low", 2, cores), task("urgent", 1, cores)], &stream, &settings, trace);
+    // Its pods need credentials.
+    let urgent = federated("urgent", 1, "resources: { master: { cores: 1, memory: 1Gi }, worker: { cores: 1, memory: 1Gi } }");
+    let cluster = Cluster::with_trace(&[task("low", 2, cores), urgent], &stream, &settings, trace);
     let low = cluster.object("low");
     cluster.scenario.operator(move |run| match (run.job == low, run.attempt) {
         (true, ..2) => Fate::runs_on(),

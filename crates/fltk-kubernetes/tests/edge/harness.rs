@@ -6,7 +6,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use fltk_experiment::{SourceFile, parse};
 use fltk_kubernetes::{
     Edge, End, Observer,
     config::KubernetesConfig,
-    manifest::{RunContext, job_name},
+    manifest::{Credentials, RunContext, job_name},
     metrics::Metrics,
     view::View,
 };
@@ -41,6 +44,14 @@ const LIMIT: Duration = Duration::from_secs(3600);
 pub fn task(name: &str, ranks: u32, more: &str) -> String {
     let net = "network: FashionMNISTCNN, dataset: fashion-mnist";
     format!("{{ name: {name}, kind: distributed, {net}, distributed: {{ epochs: 1, data_parallelism: {ranks} }}, {more} }}")
+}
+
+/// Returns a federated task whose jobs have a federator and so many `nodes`; `more` is added to it.
+pub fn federated(name: &str, nodes: u32, more: &str) -> String {
+    let net = "network: FashionMNISTCNN, dataset: fashion-mnist";
+    format!(
+        "{{ name: {name}, kind: federated, {net}, federated: {{ clients: 4, clients_per_round: 2, rounds: 2, nodes: {nodes} }}, {more} }}"
+    )
 }
 
 /// The settings of a batch whose jobs run in parallel.
@@ -109,6 +120,7 @@ impl Cluster {
             config,
             experiment: stream.experiment.clone(),
             catalogues: catalogues(),
+            issue,
         };
         Self {
             scenario,
@@ -248,6 +260,13 @@ impl Cluster {
         expected.sort();
         assert_eq!(made, expected);
     }
+}
+
+/// Issues credentials, which are new each time.
+fn issue() -> Result<Credentials, String> {
+    static NUM_ISSUED: AtomicU32 = AtomicU32::new(0);
+    let number = NUM_ISSUED.fetch_add(1, Ordering::Relaxed);
+    Ok(Credentials { federator: format!("of federator {number}"), node: format!("of nodes {number}") })
 }
 
 /// Pairs each job with its name.

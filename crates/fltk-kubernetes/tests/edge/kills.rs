@@ -13,7 +13,7 @@ use crate::{
 
 /// When the process is killed.
 #[derive(Clone, Copy, Debug)]
-enum Kill {
+pub enum Kill {
     /// After this many events were journaled, before anything was done about the last of them.
     AfterRecords(usize),
     /// After this many requests were answered.
@@ -21,7 +21,7 @@ enum Kill {
 }
 
 /// Runs two processes, one after the other. The cluster continues for `gap` between them.
-async fn kill(cluster: &Cluster, kill: Kill, gap: Duration) -> Told {
+pub async fn kill(cluster: &Cluster, kill: Kill, gap: Duration) -> Told {
     let first = Told::default();
     match kill {
         Kill::AfterRecords(num) => {
@@ -45,7 +45,7 @@ async fn kill(cluster: &Cluster, kill: Kill, gap: Duration) -> Told {
 }
 
 /// Every point at which to kill a process, in a stream with as many records and requests as `whole`.
-fn kills(whole: &Cluster) -> Vec<Kill> {
+pub fn kills(whole: &Cluster) -> Vec<Kill> {
     let (records, requests) = (whole.num_records(), whole.scenario.requests().len());
     assert!(records > 5 && requests > 5, "{records} {requests}");
     (1..=records).map(Kill::AfterRecords).chain((0..requests).map(Kill::AfterRequests)).collect()

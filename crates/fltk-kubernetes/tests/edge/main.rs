@@ -13,6 +13,7 @@ mod held;
 mod in_flight;
 mod kills;
 mod namesakes;
+mod nodes;
 mod preemption;
 mod preflight;
 mod retry;

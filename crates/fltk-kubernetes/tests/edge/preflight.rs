@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fake_kubernetes::{KUBEFLOW, TRAINER};
 use fltk_kubernetes::{manifest::RunContext, preflight::check};
 
-use crate::harness::{Cluster, PARALLEL, task};
+use crate::harness::{Cluster, PARALLEL, federated, task};
 
 async fn refused(cluster: &Cluster, context: &RunContext, needs_nodes: bool) -> String {
     check(&cluster.scenario.client(), context, &cluster.specs(), needs_nodes).await.expect_err("it can't run").to_string()
@@ -54,6 +54,18 @@ async fn missing_rights_are_reported() {
     }
     insta::assert_snapshot!("no_rights", refused(&cluster, &cluster.context, false).await);
     insta::assert_snapshot!("no_rights_by_capacity", refused(&cluster, &cluster.context, true).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_right_to_create_secrets_is_reported_to_those_who_have_nodes() {
+    let without = cluster("");
+    without.scenario.forbid("create", "secrets");
+    check(&without.scenario.client(), &without.context, &without.specs(), false).await.unwrap();
+    let with = Cluster::new(&[federated("nodes", 2, "")], PARALLEL, "");
+    check(&with.scenario.client(), &with.context, &with.specs(), false).await.unwrap();
+    assert!(with.scenario.names("secrets", None).is_empty(), "checking makes nothing");
+    with.scenario.forbid("create", "secrets");
+    insta::assert_snapshot!("no_right_to_secrets", refused(&with, &with.context, false).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -166,7 +166,12 @@ async fn until<T, F: Future<Output = Result<T, NodeError>>>(
     let began = Instant::now();
     let mut pause = AGAIN;
     loop {
-        let reason = match call().await {
+        // A call may wait for long, as when an address is gone.
+        let answer = tokio::select! {
+            answer = call() => answer,
+            () = stopped(stop) => return Err(NodeError::Stopped),
+        };
+        let reason = match answer {
             Ok(answer) => return Ok(answer),
             Err(NodeError::NoAnswer { reason, .. } | NodeError::Here(reason)) => reason,
             Err(error) => return Err(error),
@@ -182,6 +187,13 @@ async fn until<T, F: Future<Output = Result<T, NodeError>>>(
             }
             tokio::time::sleep(AGAIN.min(until.saturating_duration_since(Instant::now()))).await;
         }
+    }
+}
+
+/// Waits until `stop` says so.
+async fn stopped(stop: &dyn Fn() -> bool) {
+    while !stop() {
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! `fltk client FILE [TASK]`: one rank of a distributed task, or a federated task as a whole.
+//! `fltk client FILE [TASK]`: one rank of a distributed task, a federated task as a whole, or its federator or one of its nodes.
 
 use std::{env, num::NonZeroUsize, path::PathBuf, thread::available_parallelism};
 
@@ -33,6 +33,11 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
     let files: Vec<PathBuf> = args.file.iter().cloned().collect();
     // The ranks of one machine have one environment.
     let (metrics, _server) = metrics::serve(args.metrics.filter(|_| launcher.is_none()))?;
+    let source = match &args.run {
+        Some(folder) => Source::Folder(folder.clone()),
+        None => Source::task(experiment(args, &files)?, args.task.as_deref(), args.runs.clone(), args.id.clone())?,
+    };
+    let credentials = args.credentials.as_deref();
     let context = Context {
         base: &inputs::base_folder(&files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
@@ -42,20 +47,11 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         failures: Failures::default(),
         // A person who starts a rank by hand names the module, and `fltk run` has checked it before it starts ranks.
         trust_module: true,
-        listen: None,
+        listen: source.listen(&place, credentials)?,
         metrics,
         termination,
     };
-    let source = match &args.run {
-        Some(folder) => Source::Folder(folder.clone()),
-        None => Source::Task {
-            experiment: Box::new(experiment(args, &files)?),
-            task: args.task.clone(),
-            runs: args.runs.clone(),
-            id: args.id.clone(),
-        },
-    };
-    match run::client(&context, source, &place, network)? {
+    match run::client(&context, source, &place, network, credentials)? {
         Some(result) if cli.output == Output::Json => output::json(&result),
         Some(result) => output::text(&format!("\n{}", result.to_table())),
         None => Ok(()),

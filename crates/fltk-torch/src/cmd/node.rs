@@ -59,7 +59,8 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     };
     let proxy = args.proxy.clone().map_or(Proxy::Environment, Proxy::At);
     let patience = std::time::Duration::from_millis(patience.as_millis());
-    let text = run::node(&context, NodeOptions { address, access, keep, name, own, patience, proxy })?;
+    let options = NodeOptions { address, access, keep, name, own, patience, proxy, dataset_path: None };
+    let text = run::node(&context, options)?;
     tracing::info!("{text}");
     Ok(())
 }

@@ -56,6 +56,8 @@ pub struct NodeOptions {
     pub patience: Duration,
     /// The proxy through which it calls.
     pub proxy: Proxy,
+    /// The place of the data set on this machine, if it isn't the cache.
+    pub dataset_path: Option<String>,
 }
 
 /// The data of a client that is at its node.
@@ -74,7 +76,7 @@ pub struct OwnData {
 /// # Errors
 /// If the federator can't be reached or refuses this node, data is missing, or the process was asked to stop ([`Stopped`]).
 pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<String> {
-    let NodeOptions { address, access, keep, name, own, patience, proxy } = options;
+    let NodeOptions { address, access, keep, name, own, patience, proxy, dataset_path } = options;
     let stop = || context.stop.load(Ordering::Relaxed);
     let introduction = Introduction {
         name,
@@ -94,10 +96,13 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
     // The files of the job are for this process alone, and go with it.
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
     let mut job = job(call.job(), folder.path())?;
-    if let Some(own) = &own {
-        let data = std::path::absolute(&own.data).context("can't find the folder of the data")?;
-        job.task.dataset.path = Some(data.display().to_string());
-    }
+    job.task.dataset.path = match &own {
+        Some(own) => {
+            let data = std::path::absolute(&own.data).context("can't find the folder of the data")?;
+            Some(data.display().to_string())
+        }
+        None => dataset_path,
+    };
     let Setting::Federated(config) = &job.task.setting else {
         return Err(failure(Exit::Run, "the federator's job isn't federated"));
     };

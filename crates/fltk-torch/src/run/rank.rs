@@ -1,6 +1,6 @@
 //! One rank of a distributed job: this process, in the place that its launcher sets in the environment. Rank 0 records.
 //!
-//! A federated job is a single process with all of its clients, and otherwise the same.
+//! A federated job is a single process with all of its clients, or a federator as rank 0 and nodes, and otherwise the same.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use fltk::{
     exit::{Exit, OrExit as _, code, failure},
     log,
 };
-use fltk_core::experiment::{Experiment, Setting};
+use fltk_core::experiment::{Experiment, Setting, Task};
 use fltk_data::Dataset;
 use fltk_records::{RunFolder, history::Status};
 use torch_dist::Groups;
@@ -22,6 +22,8 @@ use super::{
     Context, RunResult, Stopped, agreement,
     distributed::Training,
     execute,
+    federated::Listen,
+    federated_rank,
     group::{Group, check_fits},
     job::{Job, jobs},
     place::{Network, Place},
@@ -37,10 +39,8 @@ pub enum Source {
     Folder(PathBuf),
     /// A task of an experiment with its first seed, recorded below a folder.
     Task {
-        /// The experiment.
+        /// The experiment with that task alone.
         experiment: Box<Experiment>,
-        /// The task's name or its position from 0; the only one when `None`.
-        task: Option<String>,
         /// The folder in which the run's folder is created.
         runs: PathBuf,
         /// The name of the job: ranks that are restarted with the same name resume their run.
@@ -48,13 +48,51 @@ pub enum Source {
     },
 }
 
-/// Trains as one rank, or runs a federated task as a whole. Rank 0 returns the run's result; for a run that had finished earlier, its recorded result.
+impl Source {
+    /// A task of `experiment`, by its name or position, with the first seed.
+    ///
+    /// # Errors
+    /// If there is no such task, or there are several and none is named.
+    pub fn task(experiment: Experiment, task: Option<&str>, runs: PathBuf, id: Option<String>) -> anyhow::Result<Self> {
+        Ok(Self::Task { experiment: Box::new(only(experiment, task)?), runs, id })
+    }
+
+    /// The place at which nodes call, if this process is to be a federator.
+    ///
+    /// # Errors
+    /// If it has no credentials, or the port is taken.
+    pub fn listen(&self, place: &Place, credentials: Option<&Path>) -> anyhow::Result<Option<Listen>> {
+        match self {
+            Self::Task { experiment, .. } if place.size > 1 && place.rank == 0 && experiment.tasks.iter().any(is_federated) => {
+                federated_rank::listen(place, credentials).map(Some)
+            }
+            Self::Task { .. } | Self::Folder(_) => Ok(None),
+        }
+    }
+}
+
+fn is_federated(task: &Task) -> bool {
+    matches!(task.setting, Setting::Federated(_))
+}
+
+/// Trains as one rank, or runs a federated task as a whole, or is one of its nodes, which has these `credentials`. Rank 0 returns the run's result; for a run that had finished earlier, its recorded result.
 ///
 /// # Errors
 /// If the job can't be run, another rank is lost, or the process was asked to stop.
-pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Network) -> anyhow::Result<Option<RunResult>> {
+pub fn client(
+    context: &Context<'_>,
+    source: Source,
+    place: &Place,
+    network: Network,
+    credentials: Option<&Path>,
+) -> anyhow::Result<Option<RunResult>> {
     let (mut group, job, begun) = open(context, source)?;
     check_size(place, &job)?;
+    if is_federated(&job.task) && place.rank > 0 {
+        let mut is_complete = || begun.launcher == Launcher::Named && finished(&mut group, &job).is_some();
+        let took_part = federated_rank::take_part(context, &job.task, place, credentials, &mut is_complete);
+        return took_part.map(|()| None).map_err(|error| named(or_stopped(error, context), place));
+    }
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset, context.base)?;
     tracing::debug!("data set `{}`: {} samples to train on, {} to test", job.task.dataset.name(), dataset.train.len(), dataset.test.len());
@@ -120,8 +158,8 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
             provenance::check_settings(&folder, &job)?;
             Ok((group, job, Begun { folder: Some(folder), launcher: Launcher::Run }))
         }
-        Source::Task { experiment, task, runs, id } => {
-            let group = Group::new(context, only(*experiment, task.as_deref())?, runs, id.as_deref())?;
+        Source::Task { experiment, runs, id } => {
+            let group = Group::new(context, *experiment, runs, id.as_deref())?;
             let job = jobs(&group.experiment).into_iter().next().context("an experiment without jobs")?;
             let launcher = if id.is_some() { Launcher::Named } else { Launcher::Person };
             Ok((group, job, Begun { folder: None, launcher }))
@@ -217,13 +255,10 @@ fn only(mut experiment: Experiment, task: Option<&str>) -> anyhow::Result<Experi
     Ok(experiment)
 }
 
-/// Checks that there are as many processes as the job has.
+/// Checks that there are as many processes as the job has. Any number of nodes will do.
 fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
     let (name, size) = (&job.task.name, place.size);
     let message = match &job.task.setting {
-        Setting::Federated(_) if size != 1 => format!(
-            "task `{name}` is federated, and has one process, but the environment has {size}\nhint: one process trains all of its clients: start one, on Kubernetes one pod"
-        ),
         Setting::Distributed(config) if size != config.data_parallelism => format!(
             "task `{name}` has {} ranks (`data_parallelism`), but the environment has {size}\nhint: start as many as it has, or set `data_parallelism: {size}`",
             config.data_parallelism

@@ -147,12 +147,15 @@ pub enum PkiCommand {
         /// The folder.
         folder: PathBuf,
     },
-    /// Issue a certificate to a node, as one file of credentials with its key.
+    /// Issue a certificate to a node, or to a federator, as one file of credentials with its key.
     Issue {
         /// The folder of the authority.
         folder: PathBuf,
         /// The name of the node.
         name: String,
+        /// Issue it to a federator, which `fltk client --credentials` starts.
+        #[arg(long)]
+        federator: bool,
         /// The file to write (default: NAME.pem in this folder).
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,

@@ -27,11 +27,12 @@ pub fn run(cli: &Cli, command: &PkiCommand) -> anyhow::Result<()> {
             tracing::info!("a new authority is in `{}`: keep its folder to yourself", folder.display());
             Ok(())
         }
-        PkiCommand::Issue { folder, name, out } => {
-            let text = Folder::open(folder)?.issue(Role::Node, name)?;
+        PkiCommand::Issue { folder, name, federator, out } => {
+            let role = if *federator { Role::Federator } else { Role::Node };
+            let text = Folder::open(folder)?.issue(role, name)?;
             let path = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.pem")));
             write_secret(&path, &text).with_context(|| format!("can't write `{}`", path.display()))?;
-            tracing::info!("`{}` has the certificate and the key of `{name}`: bring it to the node by a safe way", path.display());
+            tracing::info!("`{}` has the certificate and the key of `{name}`: bring it there by a safe way", path.display());
             Ok(())
         }
         PkiCommand::Invite { folder } => output::text(&format!("{}\n", Folder::open(folder)?.invite()?)),

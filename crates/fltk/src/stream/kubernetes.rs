@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use fltk_experiment::{FileKind, SourceFile, file_kind};
-use fltk_kubernetes::{config::KubernetesConfig, manifest::RunContext};
+use fltk_kubernetes::{
+    config::KubernetesConfig,
+    manifest::{Credentials, RunContext},
+};
+use fltk_network::pki::{self, Authority, PkiError, Role};
 use fltk_records::StreamTexts;
 use serde_json::json;
 
@@ -84,6 +88,7 @@ impl ClusterInputs {
             config: self.config.clone(),
             experiment: self.inputs.experiment.clone(),
             catalogues: crate::catalogues(),
+            issue,
         }
     }
 
@@ -103,6 +108,19 @@ impl ClusterInputs {
     pub fn is_config_of(&self, begun: &RunContext) -> anyhow::Result<bool> {
         Ok(resolved(&self.context(&begun.run, &begun.namespace)?) == resolved(begun))
     }
+}
+
+/// Issues the credentials of a federated job with nodes, by an authority that nobody has afterwards.
+fn issue() -> Result<Credentials, String> {
+    let issued = || {
+        let authority = Authority::create()?;
+        let of = |role, name| -> Result<String, PkiError> {
+            let (certificate, key) = authority.issue(role, name)?;
+            Ok(pki::Credentials::pem(&certificate, authority.certificate(), &key))
+        };
+        Ok::<_, PkiError>(Credentials { federator: of(Role::Federator, "federator")?, node: of(Role::Node, "node")? })
+    };
+    issued().map_err(|error| error.to_string())
 }
 
 /// Returns the settings of the pods, with `namespace` and `image` filled in from `context`.

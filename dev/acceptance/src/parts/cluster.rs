@@ -7,6 +7,7 @@ mod kfltk_files;
 mod losses;
 mod made_once;
 mod many_jobs;
+mod nodes;
 mod pushed_out;
 mod rights;
 mod streams;
@@ -64,6 +65,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "priorities on a tainted node" => pushed_out::run(&streams),
         "a gang on a tainted node" => pushed_out::gang(&streams),
         "lost ranks" => losses::few(&streams),
+        "nodes of a federated job" => nodes::run(&streams),
         _ => {
             // Installing, upgrading and uninstalling is tested with the newer version, everything else with the older one.
             let helm = if name == "both charts twice in a namespace" { Helm::Four } else { Helm::Three };

@@ -22,7 +22,9 @@ pub fn check(objects: &[Object]) -> Vec<String> {
             if object.is_of_the_cluster() && verbs.iter().any(|verb| !["list", "watch"].contains(verb)) {
                 find(format!("{rule} does more in the whole cluster than look"));
             }
-            if text(&rule["apiGroups"][0]) == "rbac.authorization.k8s.io" || list(&rule["resources"]).contains(&"secrets".into()) {
+            // Whoever may only create secrets reads none of them.
+            let reads_secrets = list(&rule["resources"]).contains(&"secrets".into()) && verbs != ["create"];
+            if text(&rule["apiGroups"][0]) == "rbac.authorization.k8s.io" || reads_secrets {
                 find(format!("{rule} is more than any orchestrator needs"));
             }
         }
@@ -50,7 +52,10 @@ mod tests {
         finds("Role", "{ apiGroups: [\"*\"], resources: [pods], verbs: [list] }", &["apiGroups"]);
         finds("Role", "{ apiGroups: [\"\"], resources: [pods/*], verbs: [] }", &["resources", "verbs"]);
         finds("ClusterRole", "{ apiGroups: [\"\"], resources: [pods], verbs: [list, delete] }", &["whole cluster"]);
-        finds("Role", "{ apiGroups: [\"\"], resources: [secrets], verbs: [get] }", &["more than"]);
+        finds("Role", "{ apiGroups: [\"\"], resources: [secrets], verbs: [create] }", &[]);
+        for verbs in ["[get]", "[create, list]"] {
+            finds("Role", &format!("{{ apiGroups: [\"\"], resources: [secrets], verbs: {verbs} }}"), &["more than"]);
+        }
         let binding = "kind: RoleBinding\nmetadata: { name: a }\nroleRef: { kind: ClusterRole, name: b }\n";
         assert_eq!(check(&objects::read(binding).unwrap()).len(), 1);
     }

@@ -28,7 +28,7 @@ use fltk_network::{
     federator::{self, Federator, Limits, Listener, NodeReport},
     hub::Lost,
     object::Content,
-    pki::Folder,
+    pki::{Credentials, Folder},
     tls,
 };
 use fltk_records::RunDescription;
@@ -56,7 +56,9 @@ pub struct Listen {
 pub enum Security {
     /// Any process of this machine.
     Insecure,
-    /// Nodes with a certificate, or an invitation.
+    /// Nodes with a certificate of the authority of these credentials, which are the federator's.
+    Issued(Box<Credentials>),
+    /// Nodes with a certificate of an authority in a folder, or an invitation.
     Tls {
         /// The folder of the authority; `None` for one that is made for the run.
         folder: Option<PathBuf>,
@@ -123,6 +125,10 @@ impl Network<'_> {
                 tracing::info!("nodes on this machine join with\n  fltk node --join http://{}{of_client}", SocketAddr::new(address, port));
                 (Listener::Plain(listener), None)
             }
+            Security::Issued(credentials) => {
+                tracing::info!("nodes join at port {port}");
+                (Listener::Tls(listener, tls::federator(credentials, None)?), None)
+            }
             Security::Tls { folder, host, num_invited } => {
                 let folder_is_own = folder.is_none();
                 let path = match folder {
@@ -157,7 +163,7 @@ impl Network<'_> {
                 if folder_is_own {
                     own_folder = Some(path);
                 }
-                (Listener::Tls(listener, tls::federator(&folder.federator()?, folder.clone())?), Some(folder))
+                (Listener::Tls(listener, tls::federator(&folder.federator()?, Some(folder.clone()))?), Some(folder))
             }
         };
         let report = |report: NodeReport| {

@@ -34,10 +34,15 @@ pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item =
                 format!("only the manifests of {JOBS_MAX} jobs are written\nhint: `--set stream.max_jobs=N`"),
             ));
         }
-        let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec.clone()), 1);
+        let credentials =
+            context.credentials(spec).map_err(|reason| failure(Exit::General, format!("credentials can't be made: {reason}")))?;
+        let Manifests { job, config_maps, secret } = context.manifests(&context.with_requests(spec.clone()), 1, &credentials);
         // The network policy comes before the pods that it applies to.
-        let objects: Vec<Json> = std::iter::once(context.network_policy(spec)).chain([job]).chain(config_maps).collect();
-        output::write_file(&folder.join(format!("{}.yaml", job_name(&spec.id))), documents(&objects)?.as_bytes())?;
+        let objects: Vec<Json> = std::iter::once(context.network_policy(spec)).chain([job]).chain(config_maps).chain(secret).collect();
+        let path = folder.join(format!("{}.yaml", job_name(&spec.id)));
+        // Credentials are for their owner alone.
+        let write = if context.needs_credentials(spec) { output::write_private_file } else { output::write_file };
+        write(&path, documents(&objects)?.as_bytes())?;
     }
     Ok(count)
 }

@@ -1,4 +1,4 @@
-//! The shipped KFLTK files with `fltk cluster`: federated jobs of one pod and data-parallel jobs of two, trained in real pods, in a namespace that
+//! The shipped KFLTK files with `fltk cluster`: federated jobs of a federator and a node, and data-parallel jobs of two ranks, trained in real pods, in a namespace that
 //! admits only what the restricted pod security standard allows.
 
 use std::{fs, path::Path};
@@ -7,6 +7,14 @@ use anyhow::{Context as _, ensure};
 
 use super::streams::{Streams, all_succeeded};
 use crate::{cluster::NODE, outcome::Outcome};
+
+/// The changes for a node of two cores: a federator with one node in place of four, and as much for each of them as for a rank; and no job may begin with
+/// some of its pods.
+const CHANGES: [&str; 3] = [
+    "tasks.1.federated.nodes=1",
+    "tasks.1.resources={ master: { cores: 500m, memory: 1Gi }, worker: { cores: 500m, memory: 1Gi } }",
+    "stream.admission={ type: capacity }",
+];
 
 /// Runs the stream with jobs of `backend`, and checks what it left on the volume.
 pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
@@ -21,6 +29,7 @@ pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
     let files = files.map(|file| streams.cluster.root().join(file));
     let mut arguments: Vec<&str> = files.iter().chain([&config]).filter_map(|path| path.to_str()).collect();
     arguments.extend(["--id", &namespace]);
+    arguments.extend(CHANGES.iter().flat_map(|change| ["--set", change]));
     streams.run(&arguments)?;
     let jobs = streams.jobs(&namespace)?;
     all_succeeded(&jobs)?;

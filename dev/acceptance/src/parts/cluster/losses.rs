@@ -204,7 +204,7 @@ fn run(streams: &Streams<'_>, name: &str, backend: &'static str, cases: &[Case])
 }
 
 /// A job that loses ranks.
-struct Victim<'a> {
+pub(super) struct Victim<'a> {
     cluster: &'a TestCluster,
     namespace: &'a str,
     backend: &'a str,
@@ -212,6 +212,14 @@ struct Victim<'a> {
     volume: &'a Path,
     /// The lock that is held while the node takes no pods.
     draining: &'a Mutex<()>,
+}
+
+impl<'a> Victim<'a> {
+    /// A job that runs alone, so that nobody drains the node.
+    pub(super) fn new(cluster: &'a TestCluster, namespace: &'a str, backend: &'a str, job: &'a str, volume: &'a Path) -> Self {
+        static DRAINING: Mutex<()> = Mutex::new(());
+        Self { cluster, namespace, backend, job, volume, draining: &DRAINING }
+    }
 }
 
 impl Victim<'_> {
@@ -226,10 +234,7 @@ impl Victim<'_> {
                 Ok(starts >= time as usize && count(since, "epoch_ended") > 0)
             })?;
             match case.how {
-                How::Deleted => {
-                    let pod = self.pod(case.rank)?;
-                    self.kubectl(&["delete", "pod", &pod.name, "--wait=false"])?;
-                }
+                How::Deleted => self.delete(case.rank)?,
                 How::Killed => self.kill(case.rank)?,
                 How::Drained => self.drain(case.rank)?,
             }
@@ -237,7 +242,7 @@ impl Victim<'_> {
         Ok(())
     }
 
-    fn wait(&self, what: &str, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    pub(super) fn wait(&self, what: &str, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let deadline = Instant::now() + LIMIT;
         while !is_so()? {
             ensure!(Instant::now() < deadline, "{what} never came of job {}", self.job);
@@ -246,7 +251,13 @@ impl Victim<'_> {
         Ok(())
     }
 
-    fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    /// Deletes the pod of `rank`.
+    pub(super) fn delete(&self, rank: u32) -> anyhow::Result<()> {
+        let pod = self.pod(rank)?;
+        self.kubectl(&["delete", "pod", &pod.name, "--wait=false"]).map(drop)
+    }
+
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         self.cluster.kubectl(&[&["--namespace", self.namespace][..], arguments].concat())
     }
 
@@ -257,12 +268,12 @@ impl Victim<'_> {
         Ok(fs::read_dir(self.volume)?.flatten().map(|entry| entry.path()).find(is_its))
     }
 
-    fn journal(&self) -> anyhow::Result<String> {
+    pub(super) fn journal(&self) -> anyhow::Result<String> {
         let folder = self.folder()?;
         Ok(folder.and_then(|folder| fs::read_to_string(folder.join("journal.jsonl")).ok()).unwrap_or_default())
     }
 
-    fn digest(&self) -> anyhow::Result<Option<String>> {
+    pub(super) fn digest(&self) -> anyhow::Result<Option<String>> {
         let journal = self.journal()?;
         let finished =
             journal.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok()).find(|event| event["event"] == "finished");
@@ -343,6 +354,6 @@ struct Pod {
     uid: String,
 }
 
-fn count(journal: &str, event: &str) -> usize {
+pub(super) fn count(journal: &str, event: &str) -> usize {
     journal.matches(&format!("\"event\":\"{event}\"")).count()
 }

@@ -50,6 +50,7 @@ orchestrator:
 const EXPERIMENT: &str = "name: takeover
 tasks:
   - { name: plain, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1, data_parallelism: 2 }, priorities: [{ priority: 2, probability: 1 }] }
+  - { name: nodes, kind: federated, network: LeNet5, dataset: fashion-mnist, federated: { clients: 4, clients_per_round: 2, rounds: 1, nodes: 2 }, priorities: [{ priority: 2, probability: 1 }] }
   - { name: urgent, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1 }, priorities: [{ priority: 0, probability: 1 }] }
   - name: large
     kind: distributed
@@ -140,10 +141,11 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     )))
 }
 
-/// Returns the trace: the arrivals of [`BEFORE`], then plain jobs, two at a time, which leave no room for an urgent one.
+/// Returns the trace: the arrivals of [`BEFORE`], then jobs that can wait, two at a time, which leave no room for an urgent one; one of two is federated
+/// and has nodes, whose credentials take a right of their own.
 fn trace(jobs: usize) -> String {
     let after = (BEFORE.len()..jobs).map(|number| {
-        let class = if number % 3 == 2 { "urgent" } else { "plain" };
+        let class = ["plain", "nodes", "urgent"][number % 3];
         (AFTER + (number - BEFORE.len()) as f64 * 0.8, class)
     });
     let mut trace = String::from("time,class\n");
