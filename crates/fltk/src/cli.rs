@@ -1,5 +1,6 @@
 //! The command line: arguments, help and examples. The commands themselves are in `cmd`.
 
+mod data;
 mod names;
 mod network;
 #[cfg(feature = "web")]
@@ -9,8 +10,8 @@ mod strategies;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use fltk_data::partition::CLIENTS_MAX;
 
+pub use self::data::{DataCommand, DataShowArgs};
 pub use self::network::{FederateArgs, NodeArgs, PkiCommand};
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
@@ -432,72 +433,6 @@ pub struct LocationArgs {
     /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum DataCommand {
-    /// List the data sets, and which of them are on this machine.
-    List {
-        #[command(flatten)]
-        locations: LocationArgs,
-    },
-    /// Download data sets into the cache; interrupted downloads are resumed, and files are verified.
-    Fetch {
-        #[arg(required = true, help = names::datasets())]
-        names: Vec<String>,
-        #[command(flatten)]
-        locations: LocationArgs,
-    },
-    /// Check the data sets on this machine against the published digests.
-    Verify {
-        #[arg(help = names::datasets_or_all())]
-        names: Vec<String>,
-        #[command(flatten)]
-        locations: LocationArgs,
-    },
-    /// Show sizes and class counts and, with `--partition`, how heterogeneous a split over clients is.
-    #[command(after_help = "\
-Examples:
-  fltk data show fashion-mnist-mini
-  fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg
-  fltk data show '{name: synthetic, alpha: 0.5, clients: 10}' --partition '{type: natural_id}' --clients 10")]
-    Show(DataShowArgs),
-    /// Print which training samples each client of each federated task gets, or write them as data sets of the clients' own.
-    #[command(after_help = "\
-Examples:
-  fltk data split examples/quickstart.yaml --output json > split.json
-  fltk data split examples/quickstart.yaml --write parts        # parts/0, parts/1, ...: for `fltk node --client NAME --data parts/0`")]
-    Split {
-        #[command(flatten)]
-        experiment: ExperimentArgs,
-        /// Write a folder for each client, with its samples as training set, instead of printing them. The experiment has to be a single task with one seed.
-        #[arg(long, value_name = "DIR")]
-        write: Option<PathBuf>,
-        #[command(flatten)]
-        locations: LocationArgs,
-    },
-}
-
-#[derive(Args, Debug)]
-pub struct DataShowArgs {
-    #[arg(help = names::dataset_or_block())]
-    pub name: String,
-    /// Read this folder or archive instead of the cache.
-    #[arg(long, value_name = "PATH")]
-    pub path: Option<String>,
-    #[arg(long, value_name = "PARTITION", help = names::partition())]
-    pub partition: Option<String>,
-    /// The number of clients.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(CLIENTS_MAX)))]
-    pub clients: u32,
-    /// The seed of the partition.
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
-    /// Also write a picture of the partition to this file.
-    #[arg(long, value_name = "FILE", requires = "partition")]
-    pub svg: Option<PathBuf>,
-    #[command(flatten)]
-    pub locations: LocationArgs,
 }
 
 #[derive(Subcommand, Debug)]

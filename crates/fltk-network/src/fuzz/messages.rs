@@ -40,7 +40,7 @@ pub(super) struct Messages {
     transfers: Vec<Vec<u8>>,
     objects: Vec<Vec<u8>>,
     layout: Arc<Vec<TensorSpec>>,
-    /// What updates are taken for: as they are, and in each form of compression.
+    /// The things that updates are taken for: as they are, and in each form of compression.
     asked: Vec<Asked>,
     ready: ReadyMessage,
 }

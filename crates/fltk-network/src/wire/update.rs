@@ -66,7 +66,7 @@ pub fn ready(update: &ClientUpdate, attempt: u32, object: Object) -> v1::Ready {
     }
 }
 
-/// What an order asks of an update.
+/// The demands of an order on an update.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The model from which its client started.
