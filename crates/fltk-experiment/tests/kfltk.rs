@@ -216,3 +216,21 @@ fn jobs_with_workers_need_their_resources() {
     let report = read(master).unwrap_err();
     assert!(report.contains("there are no resources for the role `Worker`"), "{report}");
 }
+
+#[test]
+fn client_pods_are_nodes() {
+    let nodes = |text: String| {
+        let experiment = read(text).unwrap_or_else(|report| panic!("{report}"));
+        let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
+        (config.clients, config.nodes)
+    };
+    assert_eq!(nodes(FEDERATED.to_owned()), (4, 4));
+    assert_eq!(
+        nodes(changed(FEDERATED, "\"dataParallelism\": 4", "\"dataParallelism\": 2000")),
+        (2000, 1000),
+        "the most that there may be"
+    );
+    // Without resources for workers there is one pod.
+    let worker = ",\n              \"Worker\": { \"cores\": \"750m\", \"memory\": \"1Gi\" }";
+    assert_eq!(nodes(changed(FEDERATED, worker, "")), (4, 0));
+}
