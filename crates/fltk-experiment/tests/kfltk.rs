@@ -222,7 +222,7 @@ fn client_pods_are_nodes() {
     let nodes = |text: String| {
         let experiment = read(text).unwrap_or_else(|report| panic!("{report}"));
         let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
-        (config.clients, config.nodes)
+        (config.clients.num(), config.nodes)
     };
     assert_eq!(nodes(FEDERATED.to_owned()), (4, 4));
     assert_eq!(

@@ -50,9 +50,9 @@ pub struct Compressor {
     /// The name in experiment files, the source, the parameters, and what clients keep.
     pub entry: CompressionEntry,
     /// Encodes a difference, with draws of 32 random bits where it rounds at random.
-    pub encode: fn(&Difference<'_>, &mut dyn FnMut() -> u32) -> Result<Encoded, Misfit>,
+    pub encode: Encode,
     /// Adds an encoded difference to parameters. It takes what it reads out of `Encoded`.
-    pub add: fn(&Choice, &mut Encoded, &[usize], &mut [f32]) -> Result<(), Misfit>,
+    pub add: Add,
     /// Returns the bytes of an encoded difference.
     pub num_bytes: fn(&Choice, &[usize]) -> u64,
 }
@@ -63,6 +63,12 @@ impl PartialEq for Compressor {
         self.entry.entry.name == other.entry.entry.name
     }
 }
+
+/// The function that encodes a difference, with draws of 32 random bits.
+pub type Encode = fn(&Difference<'_>, &mut dyn FnMut() -> u32) -> Result<Encoded, Misfit>;
+
+/// The function that adds an encoded difference to parameters, given the settings and the numbers of elements of the tensors of parameters.
+pub type Add = fn(&Choice, &mut Encoded, &[usize], &mut [f32]) -> Result<(), Misfit>;
 
 /// A difference of parameters to encode.
 #[derive(Clone, Copy, Debug)]
