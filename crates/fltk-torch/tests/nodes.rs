@@ -100,8 +100,8 @@ fn metrics_are_served_while_a_run_is_on() {
     loop {
         let text = scrape();
         let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or_default();
-        if value("fltk_federation_updates_total") >= 4.0 && value("fltk_federation_nodes") == 1.0 {
-            assert!(value("fltk_federation_rounds_total") >= 1.0 && value("fltk_federation_received_bytes_total") > 100_000.0, "{text}");
+        if value("fltk_federation_rounds_total") >= 1.0 && value("fltk_federation_nodes") == 1.0 {
+            assert!(value("fltk_federation_updates_total") >= 4.0 && value("fltk_federation_received_bytes_total") > 100_000.0, "{text}");
             break;
         }
         assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "{text}");
@@ -186,11 +186,11 @@ fn a_node_may_be_killed_in_every_round() {
     assert!(run.child.wait().unwrap().success());
     assert!(num_killed >= 3, "{num_killed}");
     assert_eq!(finished(at), expected);
-    // The journal says who was there: each node that was killed, and two that stayed to the end.
+    // The journal says who was there: each node that was killed, and those that stayed to the end, if the last kill wasn't just before it.
     let stays = json(at, &["runs", "nodes", "a", "--output", "json"]);
     let stays = stays.as_array().unwrap();
     let lost = stays.iter().filter(|stay| stay["end"]["reason"].is_string()).count();
-    assert!(lost >= 1 && lost <= num_killed && stays.len() > lost, "{stays:?}");
+    assert!(lost >= 1 && lost <= num_killed, "{stays:?}");
     let sum: u64 = stays.iter().map(|stay| stay["end"]["num_updates"].as_u64().unwrap()).sum();
     assert_eq!(sum, 5 * 4, "{stays:?}");
     assert!(stays.iter().any(|stay| stay["end"]["bytes_received"].as_u64().unwrap() > 100_000), "{stays:?}");
