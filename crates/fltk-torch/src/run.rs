@@ -49,7 +49,7 @@ use self::{
     resumed::Resumed,
 };
 pub use self::{
-    federated::{Listen, Security},
+    federated::{Listen, Security, check_data_is_here},
     group::{resume, start},
     launch::inherited_listener,
     node::{NodeOptions, OwnData, node},

@@ -336,7 +336,8 @@ pub struct Aggregator {
     spans: Vec<(TensorRole, Range<usize>)>,
     total: f64,
     num_clients: u32,
-    gathered: Gathered,
+    /// Absent before the first update: sums have the size of two models.
+    gathered: Option<Gathered>,
 }
 
 impl Aggregator {
@@ -344,11 +345,13 @@ impl Aggregator {
     #[must_use]
     pub fn new(strategy: &'static Spec, config: &Choice, round: Round, global: Arc<ModelState>, cohort: CohortFacts) -> Self {
         let CohortFacts { total_samples, num_clients } = cohort;
-        let (spans, total, gathered) = (float_spans(&global), weight(total_samples), Gathered::default());
-        let config = config.clone();
-        let mut aggregator = Self { strategy, config, round, global, spans, total, num_clients, gathered };
-        aggregator.gathered = (strategy.begin)(&aggregator.context());
-        aggregator
+        let (spans, total) = (float_spans(&global), weight(total_samples));
+        Self { strategy, config: config.clone(), round, global, spans, total, num_clients, gathered: None }
+    }
+
+    /// Removes and returns the intermediate state.
+    fn gathered(&mut self) -> Gathered {
+        self.gathered.take().unwrap_or_else(|| (self.strategy.begin)(&self.context()))
     }
 
     fn context(&self) -> Gathering<'_> {
@@ -364,11 +367,11 @@ impl Aggregator {
 
     /// Takes the next client's update, in client order.
     pub fn take(&mut self, update: Update) {
-        let mut gathered = std::mem::take(&mut self.gathered);
+        let mut gathered = self.gathered();
         gathered.num_updates += 1;
         gathered.samples += update.weight();
         (self.strategy.take)(&self.context(), &mut gathered, update);
-        self.gathered = gathered;
+        self.gathered = Some(gathered);
     }
 
     /// Returns the next global model.
@@ -376,7 +379,7 @@ impl Aggregator {
     /// # Errors
     /// If the strategy's state is that of another model.
     pub fn finish(mut self, server: &mut ServerState) -> Result<ModelState, WrongLength> {
-        let gathered = std::mem::take(&mut self.gathered);
+        let gathered = self.gathered();
         (self.strategy.finish)(&self.context(), gathered, server)
     }
 }

@@ -8,7 +8,7 @@ use fltk::{
     inputs, output, stop,
     termination::Termination,
 };
-use fltk_core::experiment::Experiment;
+use fltk_core::experiment::{Experiment, Setting};
 use fltk_train::Device;
 use serde::Serialize;
 
@@ -20,6 +20,12 @@ use crate::run::{self, Context, Failures, Listen, RunResult};
 /// # Errors
 /// If data is missing, or a run fails.
 pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Termination) -> anyhow::Result<()> {
+    // It comes before anything is recorded.
+    for task in &experiment.tasks {
+        if let Setting::Federated(config) = &task.setting {
+            run::check_data_is_here(config, false)?;
+        }
+    }
     with_context(args, None, termination, |context| {
         print_each(cli, |done| run::start(context, experiment, &args.runs, args.id.as_deref(), done))
     })

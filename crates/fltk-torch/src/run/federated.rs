@@ -62,10 +62,7 @@ pub fn run(
     }
     fltk_train::init(1);
     let has_own_data = config.has_own_data();
-    if has_own_data && context.listen.is_none() {
-        let message = "the clients have data of their own (`data: here`), and it isn't in this process\nhint: `fltk federate` waits for the nodes that have it";
-        return Err(failure(Exit::Experiment, message));
-    }
+    check_data_is_here(config, context.listen.is_some())?;
     // The samples are hashed while this thread prepares the run. Those of clients that keep them can't be.
     let hashed = Arc::clone(dataset);
     let hashing = thread::spawn(move || if has_own_data { [0; 32] } else { training_digest(&hashed) });
@@ -147,6 +144,18 @@ pub fn run(
         Err(RunError::Failed(failure)) if failures.explain(&failure) => Err(SettingsAtFault(RunError::Failed(failure).into()).into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Checks that the clients' data is in this process, unless nodes may call.
+///
+/// # Errors
+/// If each client has data of its own.
+pub fn check_data_is_here(config: &FederatedConfig, may_call: bool) -> anyhow::Result<()> {
+    if config.has_own_data() && !may_call {
+        let message = "the clients have data of their own (`data: here`), and it isn't in this process\nhint: `fltk federate` waits for the nodes that have it";
+        return Err(failure(Exit::Experiment, message));
+    }
+    Ok(())
 }
 
 /// Warns of clients that train no step, since `drop_last` drops their only batch.

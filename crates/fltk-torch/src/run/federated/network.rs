@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use fltk::output::counted;
 use fltk_core::{
     event::RunEvent,
     experiment::{Experiment, FederatedConfig, NetworkConfig},
@@ -166,6 +167,10 @@ impl Network<'_> {
                 (Listener::Tls(listener, tls::federator(&folder.federator()?, Some(folder.clone()))?), Some(folder))
             }
         };
+        if self.config.has_own_data() {
+            let least = u64::from(self.config.min_available.unwrap_or(0)).max(self.config.num_selected());
+            tracing::info!("a round begins once {least} of {} clients are there", self.config.clients.num());
+        }
         let report = |report: NodeReport| {
             self.events.note(&report);
             tell(&report, &host().cpu);
@@ -200,7 +205,7 @@ impl Network<'_> {
         let folder = socket_folder().context("can't make a temporary folder")?;
         let path = folder.path().join(SOCKET);
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at `{}`", path.display()))?;
-        let num_nodes = NonZeroUsize::new(config.nodes as usize).unwrap_or(NonZeroUsize::MIN);
+        let num_nodes = num_here(config.nodes as usize);
         let workers = (context.workers.get() / num_nodes.get()).max(1);
         // With imposed links, workers mostly wait.
         match config.imposed_links() {
@@ -279,8 +284,24 @@ fn socket_folder() -> std::io::Result<TempDir> {
     if std::env::temp_dir().as_os_str().len() <= BYTES_MAX { tempfile::tempdir() } else { tempfile::tempdir_in("/tmp") }
 }
 
+/// Returns the number of node processes that this machine starts for so many nodes. Each takes memory of its own, and a file that was written for a cluster may have hundreds.
+fn num_here(nodes: usize) -> NonZeroUsize {
+    /// The most processes of a core, and the most that any machine may have.
+    const OF_CORE: usize = 4;
+    const ANYWAY: usize = 16;
+    let most = ANYWAY.max(OF_CORE * num_cores());
+    if nodes > most {
+        tracing::warn!("{nodes} nodes are more than this machine starts; {most} do the same work, with the same result");
+    }
+    NonZeroUsize::new(nodes.min(most)).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn num_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
 fn warn_of_few_cores(num_nodes: usize) {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = num_cores();
     if num_nodes > cores {
         tracing::warn!("{num_nodes} nodes share {cores} cores\nhint: more nodes than cores make nothing faster on one machine");
     }
@@ -336,9 +357,10 @@ fn tell(report: &NodeReport, processor: &str) {
             tracing::info!(
                 node = joined.name,
                 workers = joined.workers,
-                "node `{}` takes part, with {} workers",
+                "node `{}` takes part, with {}{}",
                 joined.name,
-                joined.workers
+                counted(joined.workers as usize, "worker"),
+                joined.own.map_or_else(String::new, |own| format!(" and {} samples of its own", own.num_samples))
             );
             if joined.processor != processor {
                 tracing::warn!(

@@ -29,7 +29,7 @@ pub fn write(folder: &Path, name: &str, dataset: &Dataset, parts: &Division) -> 
         // It may be somebody's data.
         fs::create_dir_all(folder)
             .and_then(|()| fs::create_dir(&own))
-            .with_context(|| format!("can't make the folder `{}`", own.display()))?;
+            .with_context(|| format!("can't make the folder `{}`\nhint: choose a folder that has no clients yet", own.display()))?;
         let files = idx::files(train, &parts.of(client)).into_iter().chain(idx::files(test, &everything));
         for (name, bytes) in format.parts().into_iter().zip(files) {
             let path = own.join(name);
