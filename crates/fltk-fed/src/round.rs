@@ -519,9 +519,17 @@ impl Federation {
         }
         self.current = Round(self.current.0 + 1);
         self.round_began = self.wall(now);
-        actions.extend(self.setup.away().map(|client| {
-            Action::Record(Record::ClientAbsent(AbsenceRecord { round: self.current, client, absence: Absence::Away, reason: None }))
-        }));
+        let round = self.current;
+        let of_away = |client| Record::ClientAbsent(AbsenceRecord { round, client, absence: Absence::Away, reason: None });
+        // Work comes first.
+        let away: Vec<Action> = self.setup.away().map(of_away).map(Action::Record).collect();
+        let begun = self.begin_round(now, state, actions);
+        actions.extend(away);
+        begun
+    }
+
+    /// Selects the clients of the round that begins, or has candidates for it measure the model.
+    fn begin_round(&mut self, now: Timestamp, state: Arc<ModelState>, actions: &mut Vec<Action>) -> Result<(), Failure> {
         let eligible = self.setup.eligible_at(now);
         let candidates =
             self.setup.selection.candidates(&self.setup.selecting(self.current, &self.server, &eligible, &BTreeMap::new(), &state));

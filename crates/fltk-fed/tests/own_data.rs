@@ -134,8 +134,7 @@ fn claimed_samples_are_capped_and_the_model_is_the_one_of_clients_with_so_many()
 fn clients_of_other_runs_neither_come_nor_go() {
     let dummy = dummy(12);
     let mut federation = federation(&support::config(), &dummy);
-    let before = federation.clone();
-    assert_eq!(federation.step(NOW, Event::Started).is_ok(), before.clone().step(NOW, Event::Started).is_ok());
+    assert!(federation.step(NOW, Event::Started).is_ok());
     let begun = federation.clone();
     for event in [came(&dummy, 3), Event::ClientLeft { client: ClientId(3) }] {
         assert_eq!(federation.step(NOW, event), Ok(Vec::new()));

@@ -6,7 +6,7 @@
 //!                +---- the node fails, or is lost, or what it sends is damaged
 //! ```
 //!
-//! Any node does any work, unless clients have data of their own: then a node does that of its client. Work goes to whoever is free, so a faster machine does more of it. If nothing else is left to do, the work of a slow node is given to a free one
+//! Any node does any work, unless clients have data of their own: then a node trains its own client only. Work goes to whoever is free, so a faster machine does more of it. If nothing else is left to do, the work of a slow node is given to a free one
 //! too, and the first answer counts. Since an update is a function of its order, nothing of that changes a result.
 //!
 //! **Idempotent.** Orders and answers are known by round, client and attempt. A message that comes twice, or late, or that nobody waits for changes nothing: it is
@@ -44,6 +44,9 @@ const ATTEMPTS_MAX: u32 = 3;
 
 /// The time in which a node begins to bring an update that it was asked for: longer than a chunk is on its way over a slow line.
 const BEGINS_MAX: Duration = Duration::from_secs(60);
+
+/// The times that a training took after which an update that was ready, and was lost with its node, fails.
+const MISSING_FACTOR: u32 = 3;
 
 /// The most times that the bringing of an update may break off at a node that stays. Most of it is there each time, unless the node is a bad one.
 const BREAKS_MAX: u32 = 20;
@@ -135,10 +138,13 @@ impl Hub {
             self.away.remove(&client);
             outputs.push(Output::Event(Event::ClientCame { client, num_samples }));
         }
+        let own = joined.own;
+        let may_train = |client: ClientId| own.is_none_or(|own| own.client == client);
         self.nodes.insert(id, Node::new(joined, now));
         for &(key, attempt) in held {
-            // What it works on is its own again, unless somebody else has done it.
-            match self.works.get_mut(&key).filter(|work| matches!(work.standing, Standing::Open) && attempt <= work.num_attempts) {
+            let is_open = |work: &&mut Work| matches!(work.standing, Standing::Open) && (1..=work.num_attempts).contains(&attempt);
+            // What it works on is its own again, unless somebody else has done it. Nobody answers for another's client.
+            match self.works.get_mut(&key).filter(is_open).filter(|_| may_train(key.client)) {
                 Some(work) => {
                     work.runners.insert(id, (attempt, now));
                     self.waiting.remove(&key);
@@ -188,6 +194,7 @@ impl Hub {
         };
         let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
         work.standing = Standing::Ready { node: id, ready };
+        work.took.get_or_insert(now.0.saturating_sub(began.0));
         work.num_breaks = 0;
         work.is_coming = false;
         let wanted = if work.is_wanted { work.ask(now) } else { None };
@@ -223,7 +230,7 @@ impl Hub {
         {
             return outputs;
         }
-        let mut outputs = self.spoiled(id, key, reason, is_of_settings);
+        let mut outputs = self.spoiled(now, id, key, reason, is_of_settings);
         outputs.extend(self.assign(now));
         outputs
     }
@@ -316,7 +323,7 @@ impl Hub {
         let mut outputs = vec![Output::Refused { node: id, reason: Refused::Damaged(key, problem.to_owned()) }];
         let Some((_, attempt)) = self.holder(key).filter(|(node, _)| *node == id) else { return outputs };
         outputs.push(Output::Release { node: id, key, attempt });
-        outputs.extend(self.spoiled(id, key, format!("its update can't be used: {problem}"), false));
+        outputs.extend(self.spoiled(now, id, key, format!("its update can't be used: {problem}"), false));
         outputs.extend(self.assign(now));
         outputs
     }
@@ -403,9 +410,9 @@ impl Hub {
     }
 
     /// Has work done elsewhere that a node couldn't do, unless that has failed often enough.
-    fn spoiled(&mut self, id: NodeId, key: Key, reason: String, is_of_settings: bool) -> Vec<Output> {
+    fn spoiled(&mut self, now: Timestamp, id: NodeId, key: Key, reason: String, is_of_settings: bool) -> Vec<Output> {
         let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
-        work.standing = Standing::Open;
+        work.lost(now);
         work.avoid.insert(id);
         work.num_failures += 1;
         if !is_of_settings && work.num_failures < ATTEMPTS_MAX {
@@ -423,8 +430,21 @@ impl Hub {
             return Vec::new();
         }
         let is_long = |client| self.away.get(client).is_some_and(|since| now.0.saturating_sub(since.0) > self.silence);
-        let failed: Vec<Key> = self.works.keys().filter(|key| is_long(&key.client)).copied().collect();
-        failed.into_iter().flat_map(|key| self.fail(key, "its node is away".to_owned())).collect()
+        // A round counts on an update that was ready, whatever its deadline: it has the time of another training to come back, however often its node comes and goes.
+        let is_overdue = |work: &Work| {
+            let limit = self.silence + work.took.unwrap_or_default() * MISSING_FACTOR;
+            !work.is_coming && work.missing_since.is_some_and(|since| now.0.saturating_sub(since.0) > limit)
+        };
+        let failed: Vec<(Key, &str)> = self
+            .works
+            .iter()
+            .filter_map(|(key, work)| match () {
+                () if is_long(&key.client) => Some((*key, "its node is away")),
+                () if is_overdue(work) => Some((*key, "its update was ready, and didn't come")),
+                () => None,
+            })
+            .collect();
+        failed.into_iter().flat_map(|(key, reason)| self.fail(key, reason.to_owned())).collect()
     }
 
     /// Ends work that nobody can do.
@@ -456,7 +476,7 @@ impl Hub {
             let ran = work.runners.remove(&id).is_some();
             let held = matches!(work.standing, Standing::Ready { node, .. } if node == id);
             if held {
-                work.standing = Standing::Open;
+                work.lost(now);
             }
             if (ran || held) && work.runners.is_empty() && matches!(work.standing, Standing::Open) {
                 self.waiting.insert(*key);

@@ -55,6 +55,14 @@ pub enum PkiError {
         "there is a certificate `{0}` already; hint: choose another name, or revoke it with `fltk pki revoke`, which keeps the name taken"
     )]
     Taken(String),
+    /// A client has a certificate, and may have no other one.
+    #[error(
+        "client `{0}` has a certificate already, at another node or from an earlier try; hint: `fltk pki revoke` with the federator's folder lets another invitation take its place"
+    )]
+    ClientTaken(String),
+    /// The invitation is for another client.
+    #[error("the invitation is for client `{0}`; hint: type the line as the federator printed it")]
+    OtherClient(String),
     /// There is no certificate of this name.
     #[error("there is no certificate `{0}`; hint: `fltk pki show` lists them")]
     Unknown(String),

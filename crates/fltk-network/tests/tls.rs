@@ -91,10 +91,13 @@ fn only_whom_the_authority_knows_may_take_part() {
         folder.revoke("revoked").expect("it is there");
         has(tries(&Access::Credentials(revoked), "revoked"), "(CertificateRevoked)");
         has(tries(&Access::Open, "bare"), "neither credentials nor an invitation");
-        has(tries(&Access::Invitation(elsewhere.invite().expect("it is made")), "invited"), "isn't the one that the invitation is from");
+        has(
+            tries(&Access::Invitation(elsewhere.invite(None).expect("it is made")), "invited"),
+            "isn't the one that the invitation is from",
+        );
 
         // An invitation brings credentials once, and these may be used again.
-        let invitation = folder.invite().expect("it is made");
+        let invitation = folder.invite(None).expect("it is made");
         let mut own = String::new();
         let stop = AtomicBool::new(true);
         let ended = node_at(

@@ -81,12 +81,6 @@ impl ClientStateStore {
         self.known().rounds.get(&client).is_some_and(|rounds| rounds.contains(&round))
     }
 
-    /// Returns the last round until `round`, included, after which `client` has a state.
-    #[must_use]
-    pub fn last_until(&self, client: ClientId, round: Round) -> Option<Round> {
-        self.known().rounds.get(&client)?.range(..=round).next_back().copied()
-    }
-
     /// Returns the content of the file that [`save`](Self::save) was given.
     ///
     /// # Errors

@@ -11,7 +11,9 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Output, Stdio},
+    sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
 use common::{fltk, json};
@@ -37,7 +39,7 @@ fn write_classes(folder: &Path, classes: std::ops::Range<u16>) {
 }
 
 /// Returns an experiment whose clients have these names, and `more` settings.
-fn experiment(names: &[&str], more: &str) -> String {
+fn experiment(names: &[&str], rounds: u32, more: &str) -> String {
     let num = names.len();
     format!(
         "\
@@ -47,14 +49,17 @@ tasks:
     network: McMahan2NN
     dataset: fashion-mnist-mini
     train: {{ batch_size: 32, optimizer: {{ type: SGD, learning_rate: 0.05 }} }}
-    federated: {{ clients: [{}], data: here, clients_per_round: {num}, rounds: 6, {more} }}
+    federated: {{ clients: [{}], data: here, clients_per_round: {num}, rounds: {rounds}, {more} }}
 ",
         names.join(", ")
     )
 }
 
-/// Starts `fltk federate` with `args`, and returns it with the lines that it prints for nodes.
-fn federate(at: &Path, args: &[&str], num_lines: usize) -> (Child, Vec<String>) {
+/// The messages of a federator.
+type Said = Arc<Mutex<String>>;
+
+/// Starts `fltk federate` with `args`, and returns it with the lines that it prints for nodes, and whatever it says after these.
+fn federate(at: &Path, args: &[&str], num_lines: usize) -> (Child, Vec<String>, Said) {
     let mut command = fltk(at);
     command.args(["federate", "own.yaml", "--id", "a", "--output", "json"]).args(args);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -67,8 +72,25 @@ fn federate(at: &Path, args: &[&str], num_lines: usize) -> (Child, Vec<String>) 
         all += &format!("{line}\n");
     }
     // Its messages are read as long as it writes some.
-    thread::spawn(move || said.for_each(drop));
-    (child, lines)
+    let later = Said::default();
+    let more = Arc::clone(&later);
+    thread::spawn(move || said.map_while(Result::ok).for_each(|line| *more.lock().unwrap() += &format!("{line}\n")));
+    (child, lines, later)
+}
+
+/// Waits until something is so.
+fn wait(is: &dyn Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < until, "nothing happens");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Returns the text of the only run's journal, as far as it is written.
+fn journal(at: &Path) -> String {
+    let runs = fs::read_dir(at.join("runs")).into_iter().flatten().filter_map(Result::ok);
+    runs.filter_map(|run| fs::read_to_string(run.path().join("journal.jsonl")).ok()).collect()
 }
 
 /// Starts a node by the line that a federator printed, for a client whose data is in `folder`.
@@ -82,12 +104,24 @@ fn free_port() -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// Runs the experiment with a node for each of its clients, and returns the result of the run.
-fn run(at: &Path, names: &[&str], more: &str) -> serde_json::Value {
-    fs::write(at.join("own.yaml"), experiment(names, more)).unwrap();
+/// Runs the experiment with a node for each of its clients, and returns the result of the run. The federator is killed once its journal has so many lines, and begun again.
+fn run(at: &Path, names: &[&str], more: &str, killed_at: Option<usize>) -> serde_json::Value {
+    let rounds = if killed_at.is_some() { 20 } else { 6 };
+    run_of(at, &experiment(names, rounds, more), names, killed_at)
+}
+
+fn run_of(at: &Path, text: &str, names: &[&str], killed_at: Option<usize>) -> serde_json::Value {
+    fs::write(at.join("own.yaml"), text).unwrap();
     let listen = free_port();
-    let (federator, lines) = federate(at, &["--listen", &listen, "--host", "localhost"], names.len());
+    let args = ["--listen", &listen, "--host", "localhost"];
+    let (mut federator, lines, _) = federate(at, &args, names.len());
     let nodes: Vec<Child> = lines.iter().zip(names).map(|(line, name)| node(at, line, name)).collect();
+    if let Some(lines) = killed_at {
+        wait(&|| journal(at).lines().count() >= lines);
+        federator.kill().unwrap();
+        federator.wait().unwrap();
+        federator = federate(at, &args, 0).0;
+    }
     let Output { status, stdout, .. } = federator.wait_with_output().unwrap();
     for node in nodes {
         let Output { status, stderr, .. } = node.wait_with_output().unwrap();
@@ -106,11 +140,11 @@ fn two_clients_learn_together_what_neither_knows_alone() {
     write_classes(&at.join("south"), 5..10);
     let accuracy = |result: &serde_json::Value| result["accuracy"].as_f64().unwrap();
     let begin = || fs::remove_dir_all(at.join("runs")).unwrap();
-    let north = accuracy(&run(at, &["north"], ""));
+    let north = accuracy(&run(at, &["north"], "", None));
     begin();
-    let south = accuracy(&run(at, &["south"], ""));
+    let south = accuracy(&run(at, &["south"], "", None));
     begin();
-    let first = run(at, &["north", "south"], "max_samples: 1000");
+    let first = run(at, &["north", "south"], "max_samples: 1000", None);
     let both = accuracy(&first);
     assert!(north.max(south) < 0.5 && both > north.max(south) + 0.1, "{north} and {south} alone, {both} together");
     let run_folder = || fs::read_dir(at.join("runs")).unwrap().next().unwrap().unwrap().path();
@@ -121,14 +155,18 @@ fn two_clients_learn_together_what_neither_knows_alone() {
     assert_eq!(clients, [("north", 2000), ("south", 2000)]);
     begin();
     // Given the same clients in each round, it is the same model; what clients keep stays at their nodes.
-    assert_eq!(run(at, &["north", "south"], "max_samples: 1000")["parameters_sha256"], first["parameters_sha256"]);
+    assert_eq!(run(at, &["north", "south"], "max_samples: 1000", None)["parameters_sha256"], first["parameters_sha256"]);
     begin();
     let scaffold = "strategy: { type: SCAFFOLD }, compression: { type: top_k, fraction: 0.2 }";
-    let keeps = run(at, &["north", "south"], scaffold);
+    let text = experiment(&["north", "south"], 20, scaffold);
+    let keeps = run_of(at, &text, &["north", "south"], None);
     assert!(!run_folder().join("client-state").exists());
     assert_eq!(fs::read_dir(at.join("cache/fltk/nodes/state")).unwrap().count(), 2);
     begin();
-    assert_eq!(run(at, &["north", "south"], scaffold)["parameters_sha256"], keeps["parameters_sha256"]);
+    // A federator that is killed and begun again asks its nodes for what they kept after its last checkpoint.
+    let again = run(at, &["north", "south"], scaffold, Some(25));
+    assert!(journal(at).matches("\"started\"").count() >= 2);
+    assert_eq!(again["parameters_sha256"], keeps["parameters_sha256"]);
 }
 
 #[test]
@@ -137,7 +175,7 @@ fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
     let at = folder.path();
     write_classes(&at.join("north"), 0..2);
     write_classes(&at.join("south"), 2..4);
-    let text = experiment(&["north", "south", "west"], "").replace("clients_per_round: 3", "clients_per_round: 2");
+    let text = experiment(&["north", "south", "west"], 6, "").replace("clients_per_round: 3", "clients_per_round: 2");
     fs::write(at.join("own.yaml"), text).unwrap();
     // Without nodes, nobody has the data.
     let alone = fltk(at).args(["run", "own.yaml"]).output().unwrap();
@@ -145,7 +183,7 @@ fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
     assert!(!alone.status.success() && said.contains("hint: `fltk federate`"), "{said}");
     let _ = fs::remove_dir_all(at.join("runs"));
     let listen = free_port();
-    let (federator, lines) = federate(at, &["--listen", &listen, "--host", "localhost"], 3);
+    let (federator, lines, said) = federate(at, &["--listen", &listen, "--host", "localhost"], 3);
     let refused = |line: &str, expected: &str| {
         let Output { status, stderr, .. } = node(at, line, "north").wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&stderr).into_owned();
@@ -155,14 +193,14 @@ fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
     refused(&lines[2].replace("west", "east"), "the run has no client `east`");
     refused(&lines[2].replace(" --client west --data DIR", ""), "the run has no client");
     let mut north = node(at, &lines[0], "north");
-    // One client alone begins no round; another with the same name isn't let in beside it.
-    thread::sleep(std::time::Duration::from_secs(2));
-    refused(&lines[2].replace("west", "north"), "there is a certificate `north` already");
+    // One client alone begins no round, and nobody takes its name with another's invitation.
+    wait(&|| said.lock().unwrap().contains("node `north` takes part"));
+    refused(&lines[2].replace("west", "north"), "the invitation is for client `west`");
+    assert!(!journal(at).contains("client_trained"));
     let mut south = node(at, &lines[1], "south");
     assert!(federator.wait_with_output().unwrap().status.success());
     assert!(north.wait().unwrap().success() && south.wait().unwrap().success());
-    let run_folder = fs::read_dir(at.join("runs")).unwrap().next().unwrap().unwrap().path();
-    let journal = fs::read_to_string(run_folder.join("journal.jsonl")).unwrap();
+    let journal = journal(at);
     let away = common::json_lines(&journal).into_iter().filter(|event| event["absence"] == "away");
     let away: Vec<(u64, u64)> = away.map(|event| (event["round"].as_u64().unwrap(), event["client"].as_u64().unwrap())).collect();
     assert_eq!(away, (1..=6).map(|round| (round, 2)).collect::<Vec<_>>());

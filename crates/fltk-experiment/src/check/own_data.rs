@@ -35,9 +35,9 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
         refuse("clients", format!("there are {} clients", names.len()), "there may be a million");
     }
     if let Some(least) = config.min_available {
-        if least < config.clients_per_round {
-            let message = format!("`min_available` is {least}, and a round takes {} clients", config.clients_per_round);
-            refuse("min_available", message, "raise it, or lower `clients_per_round`");
+        if u64::from(least) < config.num_selected() {
+            let message = format!("`min_available` is {least}, and a round takes {} clients", config.num_selected());
+            refuse("min_available", message, "raise it, or select fewer");
         }
         if least > config.clients.num() {
             let message = format!("`min_available` is {least}, and there are {} clients", config.clients.num());

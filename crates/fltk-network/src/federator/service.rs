@@ -95,7 +95,7 @@ impl Federation for Service {
         if !clients.is_empty() && !clients.contains(&name) {
             return Err(Status::failed_precondition(format!(
                 "the run has no client `{name}`\nhint: `--client NAME`; it has {}",
-                clients.join(", ")
+                listed(clients)
             )));
         }
         // Who has the certificate of a client trains it.
@@ -384,7 +384,7 @@ impl Session {
             );
         }
         let Some((number, _)) = (0..).zip(names).find(|(_, name)| **name == client) else {
-            return refuse(format!("the run has no client `{client}`\nhint: it has {}", names.join(", ")));
+            return refuse(format!("the run has no client `{client}`\nhint: it has {}", listed(names)));
         };
         match &self.peer {
             Peer::Node { name } if *name != client => refuse(format!(
@@ -462,6 +462,14 @@ impl Drop for Token {
     fn drop(&mut self) {
         self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.token);
     }
+}
+
+/// Returns the first of these names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let more = names.len().saturating_sub(MOST);
+    let first = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 /// Returns text of a node in one line, of a length that can be shown.

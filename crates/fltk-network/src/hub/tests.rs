@@ -508,6 +508,12 @@ fn the_work_of_a_client_with_data_of_its_own_goes_to_its_node_alone() {
     assert_eq!(bench.leaves(B), ["close b: its connection ended", "0 left"]);
     assert_eq!(bench.tick(11_000), ["close a: nothing was heard of it for 10 s", "1 left"]);
     assert_eq!(joins(&mut bench, B, 0), ["0 came with 7", "give b 0 #2"]);
+    // Nobody answers for another's client, whatever it says that it holds.
+    let joined = Joined { name: "c".to_owned(), processor: "one".to_owned(), workers: 2, own: own(2) };
+    assert_eq!(
+        told(bench.hub.joined(bench.now, C, joined, &[(key(0), 2), (key(1), 1)])),
+        ["2 came with 7", "release c 0 #2", "release c 1 #1"]
+    );
     // Another node with the same client's certificate takes its place.
     assert_eq!(joins(&mut bench, A, 0), ["close b: another node trains its client now", "0 left", "0 came with 7", "give a 0 #3"]);
 }
@@ -527,4 +533,27 @@ fn the_work_of_a_client_that_stays_away_fails_where_a_round_may_go_on_without_it
         assert_eq!(bench.tick(10_001), expected);
         assert_eq!(bench.tick(20_000), [""; 0]);
     }
+}
+
+#[test]
+fn an_update_that_was_ready_and_is_lost_again_and_again_fails_in_the_end() {
+    let mut bench = Bench::new();
+    bench.hub = bench.hub.fails_away(true);
+    let own = Some(OwnData { client: ClientId(0), num_samples: 7 });
+    let joins = |bench: &mut Bench, millis: u64| {
+        bench.now = at(millis);
+        let joined = Joined { name: "a".to_owned(), processor: "one".to_owned(), workers: 1, own };
+        told(bench.hub.joined(bench.now, A, joined, &[]))
+    };
+    let _ = joins(&mut bench, 0);
+    assert_eq!(bench.order(vec![train(0)]), ["give a 0 #1"]);
+    bench.now = at(2000);
+    assert_eq!(bench.ready(A, 0, 1), ["ready 0"]);
+    // The node comes and goes, never away for long. It has 10 s and three times the 2 s that its training took.
+    for (seconds, attempt) in [(3, 2), (9, 3), (15, 4)] {
+        let given = format!("give a 0 #{attempt}");
+        assert_eq!(joins(&mut bench, seconds * 1000), ["close a: it came back on another connection", "0 left", "0 came with 7", &given]);
+    }
+    assert_eq!(bench.tick(19_000), [""; 0]);
+    assert_eq!(bench.tick(19_001), ["release a 0 #4", "over 0", "failed 0: its update was ready, and didn't come"]);
 }

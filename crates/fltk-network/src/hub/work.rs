@@ -1,6 +1,9 @@
 //! One piece of work at the federator: an order, and who has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fltk_fed::{round::Timestamp, transport::worker::Order};
 
@@ -27,6 +30,10 @@ pub(super) struct Work {
     pub(super) is_coming: bool,
     /// The number of times that it broke off while it was brought.
     pub(super) num_breaks: u32,
+    /// The time that the first training took whose update was ready.
+    pub(super) took: Option<Duration>,
+    /// The time since which an update is missing that was ready once.
+    pub(super) missing_since: Option<Timestamp>,
 }
 
 /// The progress of a piece of work.
@@ -53,6 +60,16 @@ impl Work {
             asked: None,
             is_coming: false,
             num_breaks: 0,
+            took: None,
+            missing_since: None,
+        }
+    }
+
+    /// Notes that no update is ready any more.
+    pub(super) fn lost(&mut self, now: Timestamp) {
+        self.standing = Standing::Open;
+        if self.is_announced {
+            self.missing_since.get_or_insert(now);
         }
     }
 

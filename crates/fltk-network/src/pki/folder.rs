@@ -104,45 +104,57 @@ impl Folder {
         Ok(Credentials::pem(&certificate, authority.certificate(), &key))
     }
 
-    /// Issues a certificate for whoever has this invitation, which is used up by it. Returns the certificate and that of the authority. If it has to be the `only` one of its
-    /// name, another one of that name keeps it from being issued, and the invitation stays open.
+    /// Issues a certificate for whoever has this invitation, which is used up by it. Returns the certificate and that of the authority. If it is that of a client, nobody else may
+    /// have one of its name that wasn't revoked, and the invitation has to be for that client, or for any.
     ///
     /// # Errors
-    /// If the invitation isn't open, or the certificate can't be made.
+    /// If the invitation isn't open, or the certificate can't be made: the invitation stays open then.
     pub fn admit(
         &self,
         invitation: [u8; 32],
         name: &str,
         public_key: Vec<u8>,
-        is_only: bool,
+        is_client: bool,
     ) -> Result<(CertificateDer<'static>, CertificateDer<'static>), PkiError> {
         check_name(name)?;
-        if is_only && self.has_issued(name) {
-            return Err(PkiError::Taken(name.to_owned()));
+        let invited = self.0.join(INVITATIONS).join(hex::encode(invitation));
+        if !invited.exists() {
+            return Err(PkiError::NotInvited);
+        }
+        if is_client {
+            let client = read_text(&invited)?;
+            if !client.is_empty() && client != name {
+                return Err(PkiError::OtherClient(client));
+            }
+            if self.has_valid(name)? {
+                return Err(PkiError::ClientTaken(name.to_owned()));
+            }
         }
         let authority = self.authority()?;
         let certificate = authority.issue_for(name, public_key)?;
-        // Whoever removes it has it: of two at a time, one.
-        match fs::remove_file(self.0.join(INVITATIONS).join(hex::encode(invitation))) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(PkiError::NotInvited),
-            Err(error) => return Err(PkiError::file(&self.0.join(INVITATIONS), error)),
-        }
-        // Of several nodes of one name, each has a number.
+        // Of several of one name, each has a number.
         let mut number = 1;
-        loop {
+        let noted = loop {
             let numbered = if number == 1 { name.to_owned() } else { format!("{name}.{number}") };
             match self.note(&numbered, &certificate) {
-                Err(PkiError::Taken(_)) if number < 10_000 && !is_only => number += 1,
-                noted => return noted.map(|()| (certificate, authority.certificate().clone())),
+                Err(PkiError::Taken(_)) if number < 10_000 => number += 1,
+                noted => break noted.map(|()| self.0.join(ISSUED).join(format!("{numbered}.pem")))?,
+            }
+        };
+        // Whoever removes it has it: of two at a time, one.
+        match fs::remove_file(&invited) {
+            Ok(()) => Ok((certificate, authority.certificate().clone())),
+            Err(error) => {
+                let _ = fs::remove_file(noted);
+                Err(if error.kind() == io::ErrorKind::NotFound { PkiError::NotInvited } else { PkiError::file(&invited, error) })
             }
         }
     }
 
-    /// Returns true if something was issued to this name.
-    #[must_use]
-    pub fn has_issued(&self, name: &str) -> bool {
-        self.0.join(ISSUED).join(format!("{name}.pem")).exists()
+    /// Returns true if somebody has a certificate of this name that wasn't revoked.
+    fn has_valid(&self, name: &str) -> Result<bool, PkiError> {
+        let is_of = |issued: &Issued| issued.name == name || issued.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        Ok(self.issued()?.iter().any(|issued| is_of(issued) && !issued.is_revoked))
     }
 
     /// Returns the credentials of the federator, which are issued when they are first asked for.
@@ -163,13 +175,14 @@ impl Folder {
         Credentials::read(&path)
     }
 
-    /// Makes an invitation.
+    /// Makes an invitation: for the client of this name, if clients have data of their own; `None` for any.
     ///
     /// # Errors
     /// If it can't be kept.
-    pub fn invite(&self) -> Result<Invitation, PkiError> {
+    pub fn invite(&self, client: Option<&str>) -> Result<Invitation, PkiError> {
+        client.map_or(Ok(()), check_name)?;
         let invitation = Invitation::create(self.authority()?.certificate())?;
-        write_new(&self.0.join(INVITATIONS).join(hex::encode(invitation.public_key()?)), "")?;
+        write_new(&self.0.join(INVITATIONS).join(hex::encode(invitation.public_key()?)), client.unwrap_or_default())?;
         Ok(invitation)
     }
 
@@ -289,19 +302,23 @@ mod tests {
         assert!(folder.is_revoked(&credentials.certificate));
         assert!(matches!(folder.revoke("lab-2"), Err(PkiError::Unknown(_))));
 
-        let invitation = folder.invite().expect("it is made");
+        let invitation = folder.invite(None).expect("it is made");
         let key = KeyPair::generate().expect("a key").der_bytes().to_vec();
         let public = invitation.public_key().expect("it has one");
         assert!(folder.is_open(public) && folder.num_invitations() == 1);
         assert!(folder.admit(public, "lab-1", vec![1, 2], false).is_err() && folder.is_open(public), "a bad key uses nothing up");
         folder.admit(public, "lab-1", key.clone(), false).expect("it is open");
         assert!(matches!(folder.admit(public, "lab-1", key.clone(), false), Err(PkiError::NotInvited)));
-        // Whose certificate has to be the only one of its name isn't admitted as another.
-        let another = folder.invite().expect("there is room").public_key().expect("a key");
-        assert!(matches!(folder.admit(another, "lab-1", key.clone(), true), Err(PkiError::Taken(_))) && folder.is_open(another));
-        folder.admit(another, "lab-1", key, false).expect("it gets a number");
+        // Of a client there is one that isn't revoked, and an invitation may be for it alone.
+        let another = folder.invite(Some("lab-2")).expect("there is room").public_key().expect("a key");
+        assert!(matches!(folder.admit(another, "lab-1", key.clone(), true), Err(PkiError::OtherClient(_))) && folder.is_open(another));
+        folder.admit(another, "lab-2", key.clone(), true).expect("nobody has one");
+        let third = folder.invite(None).expect("there is room").public_key().expect("a key");
+        assert!(matches!(folder.admit(third, "lab-2", key.clone(), true), Err(PkiError::ClientTaken(_))) && folder.is_open(third));
+        folder.revoke("lab-2").expect("it is there");
+        folder.admit(third, "lab-2", key, true).expect("the other one is of no use any more");
         let issued = folder.issued().expect("it can be read");
-        let expected = [("lab-1", true), ("lab-1.2", false), ("lab-1.3", false)]
+        let expected = [("lab-1", true), ("lab-1.2", false), ("lab-2", true), ("lab-2.2", false)]
             .map(|(name, is_revoked)| Issued { name: name.to_owned(), is_revoked });
         assert_eq!(issued, expected);
     }

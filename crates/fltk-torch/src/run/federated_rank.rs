@@ -85,7 +85,10 @@ pub fn take_part(
                 tracing::info!("{text}");
                 return Ok(());
             }
-            Ok(text) => tracing::info!("the federator says: {text}; this node calls it again"),
+            Ok(text) => {
+                num_tries = 0;
+                tracing::info!("the federator says: {text}; this node calls it again");
+            }
             Err(error) if code(&error) == Exit::Ranks => {
                 // A try that took longer had an answer before.
                 num_tries = if began.elapsed() > 2 * TRY { 1 } else { num_tries + 1 };

@@ -164,6 +164,9 @@ pub enum PkiCommand {
     Invite {
         /// The folder of the authority; that of a run is in its `fltk federate` messages.
         folder: PathBuf,
+        /// The client for which it is, if clients have data of their own (default: any).
+        #[arg(long, value_name = "NAME")]
+        client: Option<String>,
     },
     /// List the certificates of an authority, and the invitations that are open.
     Show {

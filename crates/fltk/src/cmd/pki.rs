@@ -35,7 +35,7 @@ pub fn run(cli: &Cli, command: &PkiCommand) -> anyhow::Result<()> {
             tracing::info!("`{}` has the certificate and the key of `{name}`: bring it there by a safe way", path.display());
             Ok(())
         }
-        PkiCommand::Invite { folder } => output::text(&format!("{}\n", Folder::open(folder)?.invite()?)),
+        PkiCommand::Invite { folder, client } => output::text(&format!("{}\n", Folder::open(folder)?.invite(client.as_deref())?)),
         PkiCommand::Show { folder } => show(cli, &Folder::open(folder)?),
         PkiCommand::Revoke { folder, name } => {
             Folder::open(folder)?.revoke(name)?;

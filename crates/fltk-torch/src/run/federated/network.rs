@@ -153,7 +153,10 @@ impl Network<'_> {
                         None if clients.is_empty() => String::new(),
                         None => " --client NAME --data DIR".to_owned(),
                     };
-                    lines += &format!("\n  fltk node --join https://{host}:{port} --invitation {}{of_client}", folder.invite()?);
+                    lines += &format!(
+                        "\n  fltk node --join https://{host}:{port} --invitation {}{of_client}",
+                        folder.invite(clients.get(index).map(|client| client.as_str()))?
+                    );
                 }
                 let told = if lines.is_empty() {
                     format!("nodes with a certificate join at https://{host}:{port}")
@@ -375,7 +378,10 @@ fn tell(report: &NodeReport, processor: &str) {
             Lost::Replaced => tracing::info!(node = joined.name, "node `{}` is there again", joined.name),
             // The error of the run says it.
             Lost::Interrupted => {}
-            reason => tracing::warn!(node = joined.name, "node `{}` is lost: {reason}; its work is done by others", joined.name),
+            reason => {
+                let others = if joined.own.is_some() { "its client is away" } else { "its work is done by others" };
+                tracing::warn!(node = joined.name, "node `{}` is lost: {reason}; {others}", joined.name);
+            }
         },
         NodeReport::Left { .. } => {}
         NodeReport::TurnedAway { name, reason } => tracing::warn!(node = name, "node `{name}` was refused: {reason}"),

@@ -45,7 +45,19 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
         return Err(failure(Exit::Experiment, message));
     }
     for task in &experiment.tasks {
-        let Setting::Federated(federated) = &task.setting else { continue };
+        let Setting::Federated(federated) = &task.setting else {
+            if write_to.is_some() {
+                return Err(failure(Exit::Experiment, "the task is distributed: it has no clients whose samples could be written"));
+            }
+            continue;
+        };
+        if federated.has_own_data() {
+            let message = format!(
+                "task `{}`: the clients have data of their own (`data: here`), so there is nothing to divide\nhint: write the number of clients, and a partition",
+                task.name
+            );
+            return Err(failure(Exit::Experiment, message));
+        }
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
         if dataset.is_too_large_to_make() {
             let message = format!(

@@ -24,12 +24,15 @@ pub fn write(folder: &Path, name: &str, dataset: &Dataset, parts: &Division) -> 
         return Err(failure(Exit::Data, message));
     };
     let everything: Vec<u32> = (0..u32::try_from(test.labels.len()).unwrap_or(u32::MAX)).collect();
+    let there = (0..parts.num_clients()).map(|client| folder.join(client.to_string())).find(|own| own.exists());
+    if let Some(there) = there {
+        // It may be somebody's data.
+        let message = format!("`{}` is there already\nhint: choose a folder that has no clients yet", there.display());
+        return Err(failure(Exit::General, message));
+    }
     for client in 0..parts.num_clients() {
         let own = folder.join(client.to_string());
-        // It may be somebody's data.
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::create_dir(&own))
-            .with_context(|| format!("can't make the folder `{}`\nhint: choose a folder that has no clients yet", own.display()))?;
+        fs::create_dir_all(&own).with_context(|| format!("can't make the folder `{}`", own.display()))?;
         let files = idx::files(train, &parts.of(client)).into_iter().chain(idx::files(test, &everything));
         for (name, bytes) in format.parts().into_iter().zip(files) {
             let path = own.join(name);
