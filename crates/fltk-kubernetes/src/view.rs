@@ -216,7 +216,9 @@ impl View {
     pub fn loss(&mut self, pod: &SeenPod, is_gone: bool) -> Option<String> {
         let losses = &mut self.jobs.entry(pod.job.clone()).or_default().losses;
         let at = |problem: &Problem| problem.at.filter(|_| problem.cause != Cause::AskedToGo);
-        let new = pod.problems.iter().filter(|problem| losses.insert((pod.uid.clone(), at(problem)))).last();
+        // A node that gave up since its federator is away is no loss of its own.
+        let own = pod.problems.iter().filter(|problem| problem.cause != Cause::LostAnother);
+        let new = own.filter(|problem| losses.insert((pod.uid.clone(), at(problem)))).last();
         let words = new.map(|problem| problem.words.clone());
         let is_end = is_gone && !pod.is_over && losses.insert((pod.uid.clone(), None));
         words.or_else(|| is_end.then(|| "its pod was deleted".to_owned()))

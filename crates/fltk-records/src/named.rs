@@ -86,7 +86,8 @@ fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment, catalogues:
 /// too.
 fn is_of(run: &RunFolder, experiment: &Experiment, catalogues: &Catalogues) -> Result<bool, RunError> {
     let written = run.written_experiment(catalogues)?;
-    Ok(experiment.clone().with_defaults_of(&written) == written.with_earliest_defaults())
+    // Nodes change no result.
+    Ok(experiment.clone().with_defaults_of(&written).without_nodes() == written.with_earliest_defaults().without_nodes())
 }
 
 /// Returns true if `run` was started as `name`.

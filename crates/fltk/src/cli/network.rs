@@ -56,7 +56,7 @@ pub struct FederateArgs {
     /// The host that nodes call, for the lines that are printed (default: this machine's name).
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
-    /// The number of nodes to invite (default: 1, or none if the run was begun before: its nodes come back). `fltk pki invite` invites more while the run goes on.
+    /// The number of nodes to invite (default: 1, or one for each client with data of its own; none if the run was begun before: its nodes come back). `fltk pki invite` invites more while the run goes on.
     #[arg(long, value_name = "N")]
     pub invite: Option<u32>,
     /// The folder of the authority (`fltk pki init`), instead of one that is made for this run.

@@ -181,7 +181,7 @@ impl Network<'_> {
         let federator = Federator {
             job: self.job()?,
             listener,
-            limits: Limits { workers: self.context.workers, ..Limits::default() }.with_silence(listen.silence),
+            limits: Limits { workers: self.expected_workers(listen), ..Limits::default() }.with_silence(listen.silence),
             folder,
             states: self.states,
             report: &report,
@@ -195,6 +195,15 @@ impl Network<'_> {
             tracing::warn!("the run's authority, `{}`, can't be removed: {error}", path.display());
         }
         Ok(outcome)
+    }
+
+    /// Returns the number of workers that nodes are expected to have. Those of a job's pods are as many as the federator's, each.
+    fn expected_workers(&self, listen: &Listen) -> NonZeroUsize {
+        let nodes = match listen.security {
+            Security::Issued(_) => NonZeroUsize::new(self.config.nodes as usize).unwrap_or(NonZeroUsize::MIN),
+            Security::Insecure | Security::Tls { .. } => NonZeroUsize::MIN,
+        };
+        self.context.workers.saturating_mul(nodes)
     }
 
     fn over_own(
