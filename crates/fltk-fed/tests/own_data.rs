@@ -9,7 +9,6 @@ use fltk_core::{
     catalogue::Choice,
     experiment::{Clients, DataPlace, FederatedConfig},
     ids::{ClientId, Round},
-    name::Name,
 };
 use fltk_fed::{
     dummy::Dummy,
@@ -20,8 +19,7 @@ use support::{NOW, RATES, SEED, answer, bits, dummy, federation, final_state, ru
 
 /// 6 clients with names, 2 a round, 4 rounds, of whom 3 have to be there.
 fn config() -> FederatedConfig {
-    let names: Vec<Name> = (0..6).map(|client| format!("hospital-{client}").parse().expect("it is a name")).collect();
-    let clients = Clients::Named(names);
+    let clients = Clients::Named((0..6).map(|client| format!("hospital-{client}")).collect());
     FederatedConfig { clients, data: DataPlace::Here, min_available: Some(3), max_samples: Some(500), ..FederatedConfig::new(6, 2, 4) }
 }
 

@@ -190,8 +190,8 @@ fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
         assert!(!status.success() && said.contains(expected), "{said}");
     };
     // The invitation is good, and the run has no such client.
-    refused(&lines[2].replace("west", "east"), "the run has no client `east`");
-    refused(&lines[2].replace(" --client west --data DIR", ""), "the run has no client");
+    refused(&lines[2].replace("west", "east"), "none is called `east`");
+    refused(&lines[2].replace(" --client west --data DIR", ""), "`--client NAME --data DIR` says whose data the node has");
     let mut north = node(at, &lines[0], "north");
     // One client alone begins no round, and nobody takes its name with another's invitation.
     wait(&|| said.lock().unwrap().contains("node `north` takes part"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{FederatedConfig, places::Places, report::Problem};
-use fltk_core::{catalogue::Catalogues, experiment::Clients};
+use fltk_core::{catalogue::Catalogues, experiment::Clients, name::Name};
 
 pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
     let mut refuse = |path: &str, message: String, hint: &str| {
@@ -26,6 +26,9 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
     if names.is_empty() {
         let message = "clients that have data of their own need names".to_owned();
         refuse("clients", message, "write `clients: [hospital-1, hospital-2]`: `fltk node --client hospital-1` has the data of the first");
+    }
+    if let Some(Err(error)) = names.iter().map(|name| name.parse::<Name>()).find(Result::is_err) {
+        refuse("clients", error.to_string(), "choose another name");
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
@@ -64,7 +67,7 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
     ];
     for (path, is_given, why) in impossible {
         if is_given {
-            refuse(path, why.to_owned(), "leave it out with `data: here`, or choose another");
+            refuse(path, why.to_owned(), "leave it out with `data: here`, or choose something else");
         }
     }
 }

@@ -94,7 +94,7 @@ impl Federation for Service {
         let clients = &self.shared.job.clients;
         if !clients.is_empty() && !clients.contains(&name) {
             return Err(Status::failed_precondition(format!(
-                "the run has no client `{name}`\nhint: `--client NAME`; it has {}",
+                "the clients of this run have data of their own, and none is called `{name}`\nhint: `--client NAME --data DIR` says whose data the node has; there are {}",
                 listed(clients)
             )));
         }
@@ -384,7 +384,10 @@ impl Session {
             );
         }
         let Some((number, _)) = (0..).zip(names).find(|(_, name)| **name == client) else {
-            return refuse(format!("the run has no client `{client}`\nhint: it has {}", listed(names)));
+            return refuse(format!(
+                "the clients of this run have data of their own, and none is called `{client}`\nhint: there are {}",
+                listed(names)
+            ));
         };
         match &self.peer {
             Peer::Node { name } if *name != client => refuse(format!(

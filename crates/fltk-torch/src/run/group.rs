@@ -17,7 +17,7 @@ use fltk::{
 };
 use fltk_core::experiment::{DatasetConfig, Experiment, FederatedConfig, Setting};
 use fltk_data::{Dataset, Division, SAMPLES_MADE_MAX};
-use fltk_fed::strategy;
+use fltk_fed::{round::SetupError, strategy};
 use fltk_records::{
     Hyperparameters, RunDescription, RunFolder,
     history::{End, Status},
@@ -431,6 +431,16 @@ fn check_root(job: &Job, config: &FederatedConfig, parts: &Division) -> anyhow::
 /// If none of its clients or ranks could take a step, or a rank would have no samples for a synchronized batch norm.
 pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
     match &job.task.setting {
+        // Nobody here knows how much clients have of their own.
+        Setting::Federated(config) if config.has_own_data() => {
+            match strategy::by_name(config.strategy.name()).filter(|strategy| strategy.root.is_some()) {
+                Some(strategy) => {
+                    let problem = SetupError::NoRootData { strategy: strategy.name() };
+                    Err(failure(Exit::Experiment, format!("task `{}`: {problem}", job.task.name)))
+                }
+                None => Ok(()),
+            }
+        }
         Setting::Federated(config) => {
             let parts = train_and_test(dataset, config, job.seed, base)?.train;
             given_cohorts(config, &parts, base)?;

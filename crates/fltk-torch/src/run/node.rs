@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use fltk::{
     exit::{Exit, OrExit as _, failure},
+    output::counted,
     split::{imposed_links, train_and_test},
 };
 use fltk_core::{
@@ -170,6 +171,8 @@ fn take_part(
     let trainers = Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client), links };
     let stop = || context.stop.load(Ordering::Relaxed);
     let num_samples = own_client.map_or(0, |_| dataset.train.len() as u64);
+    let own_samples = own_client.map_or_else(String::new, |_| format!(" and {} samples of its own", dataset.train.len()));
+    tracing::info!("this node takes part in `{}`, with {}{own_samples}", call.job().run, counted(workers as usize, "worker"));
     call.work(&Prepared { settings: own, data, num_samples, layout, workers }, &trainers, &stop).map_err(explained)
 }
 

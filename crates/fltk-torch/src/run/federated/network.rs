@@ -155,7 +155,7 @@ impl Network<'_> {
                     };
                     lines += &format!(
                         "\n  fltk node --join https://{host}:{port} --invitation {}{of_client}",
-                        folder.invite(clients.get(index).map(|client| client.as_str()))?
+                        folder.invite(clients.get(index).map(String::as_str))?
                     );
                 }
                 let told = if lines.is_empty() {
@@ -163,7 +163,8 @@ impl Network<'_> {
                 } else {
                     format!("nodes join with{lines}\nhint: each line admits one node")
                 };
-                tracing::info!("{told}; `fltk pki invite {}` makes another invitation", path.display());
+                let of_client = if self.config.has_own_data() { " --client NAME" } else { "" };
+                tracing::info!("{told}; `fltk pki invite {}{of_client}` makes another invitation", path.display());
                 if folder_is_own {
                     own_folder = Some(path);
                 }
@@ -282,7 +283,7 @@ impl Network<'_> {
             files: files.into_inner(),
             settings: self.settings,
             data: self.data,
-            clients: self.config.clients.names().iter().map(ToString::to_string).collect(),
+            clients: self.config.clients.names().to_vec(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             processor: host().cpu,
         })

@@ -114,7 +114,7 @@ fn tail(report: &RunReport) -> String {
     }
     if !report.absences.is_empty() {
         let counts: Vec<String> = report.absences.iter().map(|(absence, count)| absence.counted(*count)).collect();
-        lines.push(format!("absent    of the selected clients, over all rounds: {}", counts.join(", ")));
+        lines.push(format!("absent    over all rounds: {}", counts.join(", ")));
     }
     if !report.malicious.is_empty() {
         let clients: Vec<String> = report.malicious.iter().map(ToString::to_string).collect();
