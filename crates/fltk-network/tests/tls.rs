@@ -76,7 +76,7 @@ fn only_whom_the_authority_knows_may_take_part() {
         let working = scope.spawn(move || node_at(address.clone(), &good, &mut |_| (), introduction("liar"), dummy, &wait, never));
         let tries = |access: &Access, name: &str| {
             let outcome = node_at(address.clone(), access, &mut |_| (), hasty(name), dummy, &|_| (), never);
-            outcome.expect_err("it may not take part").to_string()
+            outcome.expect_err(name).to_string()
         };
         let has = |error: String, word: &str| assert!(error.contains(word), "no `{word}` in {error}");
         has(
@@ -99,11 +99,14 @@ fn only_whom_the_authority_knows_may_take_part() {
         // An invitation brings credentials once, and these may be used again.
         let invitation = folder.invite(None).expect("it is made");
         let mut own = String::new();
-        let stop = AtomicBool::new(true);
+        let stop = AtomicBool::new(false);
         let ended = node_at(
             address.clone(),
             &Access::Invitation(invitation.clone()),
-            &mut |text| text.clone_into(&mut own),
+            &mut |text| {
+                text.clone_into(&mut own);
+                stop.store(true, Ordering::Relaxed);
+            },
             introduction("guest 1"),
             dummy,
             &|_| (),
