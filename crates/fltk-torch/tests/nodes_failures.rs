@@ -11,7 +11,7 @@ mod support;
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, OnceLock},
@@ -199,7 +199,8 @@ fn a_node_may_come_through_a_proxy() {
     let through = |port: u16, wait: &str| {
         let mut command = fltk(at);
         let words = line.trim().strip_prefix("fltk ").unwrap().split_whitespace();
-        command.args(words).args(["--workers", "1", "--wait", wait, "--proxy", &format!("http://127.0.0.1:{port}")]);
+        let proxy = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        command.args(words).args(["--workers", "1", "--wait", wait, "--proxy", &format!("http://{proxy}")]);
         command
     };
     // A proxy that allows nothing but another port is no way, and the invitation isn't used up.
