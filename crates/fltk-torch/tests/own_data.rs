@@ -192,6 +192,7 @@ fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
     // The invitation is good, and the run has no such client.
     refused(&lines[2].replace("west", "east"), "none is called `east`");
     refused(&lines[2].replace(" --client west --data DIR", ""), "`--client NAME --data DIR` says whose data the node has");
+    wait(&|| said.lock().unwrap().contains("node `east` was refused: the clients of this run have data of their own"));
     let mut north = node(at, &lines[0], "north");
     // One client alone begins no round, and nobody takes its name with another's invitation.
     wait(&|| said.lock().unwrap().contains("node `north` takes part"));

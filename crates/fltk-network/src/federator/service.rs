@@ -12,6 +12,7 @@ use std::{
 };
 
 use fltk_core::ids::ClientId;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -91,23 +92,16 @@ impl Federation for Service {
         let folder = self.shared.folder.clone().ok_or_else(|| Status::permission_denied("nobody is invited"))?;
         let v1::EnrollRequest { name, public_key } = request.into_inner();
         let name = text(&name);
-        let clients = &self.shared.job.clients;
-        if !clients.is_empty() && !clients.contains(&name) {
-            return Err(Status::failed_precondition(format!(
-                "the clients of this run have data of their own, and none is called `{name}`\nhint: `--client NAME --data DIR` says whose data the node has; there are {}",
-                listed(clients)
-            )));
+        match self.shared.admit(folder, invitation, name.clone(), public_key).await {
+            Ok((certificate, authority)) => {
+                Ok(Response::new(v1::EnrollResponse { certificate: certificate.to_vec(), authority: authority.to_vec() }))
+            }
+            Err((reason, refusal)) => {
+                // Both sides say why.
+                self.shared.tell(Input::TurnedAway { name, reason }).await?;
+                Err(refusal)
+            }
         }
-        // Who has the certificate of a client trains it.
-        let is_only = !clients.is_empty();
-        // Files are written, which takes a moment.
-        let admitted = tokio::task::spawn_blocking(move || folder.admit(invitation, &name, public_key, is_only)).await;
-        let admitted = admitted.map_err(|error| Status::internal(error.to_string()))?;
-        let (certificate, authority) = admitted.map_err(|error| match error {
-            PkiError::File { .. } | PkiError::Content { .. } => Status::internal("no certificate can be issued"),
-            error => Status::failed_precondition(error.to_string()),
-        })?;
-        Ok(Response::new(v1::EnrollResponse { certificate: certificate.to_vec(), authority: authority.to_vec() }))
     }
 
     type SessionStream = Messages<v1::ToNode>;
@@ -161,6 +155,37 @@ impl Federation for Service {
 impl Shared {
     async fn tell(&self, input: Input) -> Result<(), Status> {
         self.inputs.send(input).await.map_err(|_| Status::unavailable("the run is over"))
+    }
+
+    /// Issues a certificate to whoever has this invitation. The error is the reason, and what the node is told of it.
+    async fn admit(
+        &self,
+        folder: Folder,
+        invitation: [u8; 32],
+        name: String,
+        public_key: Vec<u8>,
+    ) -> Result<(CertificateDer<'static>, CertificateDer<'static>), (String, Status)> {
+        let clients = &self.job.clients;
+        // Who has the certificate of a client trains it.
+        let is_client = !clients.is_empty();
+        if is_client && !clients.contains(&name) {
+            let reason = format!(
+                "the clients of this run have data of their own, and none is called `{name}`\nhint: `--client NAME --data DIR` says whose data the node has; there are {}",
+                listed(clients)
+            );
+            return Err((reason.clone(), Status::failed_precondition(reason)));
+        }
+        // Files are written, which takes a moment.
+        let admitted = tokio::task::spawn_blocking(move || folder.admit(invitation, &name, public_key, is_client)).await;
+        let admitted = admitted.map_err(|error| (error.to_string(), Status::internal(error.to_string())))?;
+        admitted.map_err(|error| {
+            let told = match &error {
+                // Paths of this machine are nobody else's business.
+                PkiError::File { .. } | PkiError::Content { .. } => Status::internal("no certificate can be issued"),
+                error => Status::failed_precondition(error.to_string()),
+            };
+            (error.to_string(), told)
+        })
     }
 
     /// Receives an update, of which `chunk` is there already.
