@@ -22,7 +22,7 @@ use super::{
     Context, RunResult, Stopped, agreement,
     distributed::Training,
     execute,
-    federated::Listen,
+    federated::{Listen, check_data_is_here},
     federated_rank,
     group::{Group, check_fits},
     job::{Job, jobs},
@@ -64,6 +64,12 @@ impl Source {
     pub fn listen(&self, place: &Place, credentials: Option<&Path>) -> anyhow::Result<Option<Listen>> {
         match self {
             Self::Task { experiment, .. } if place.size > 1 && place.rank == 0 && experiment.tasks.iter().any(is_federated) => {
+                for task in &experiment.tasks {
+                    if let Setting::Federated(config) = &task.setting {
+                        // Ranks know of no client whose data they would have.
+                        check_data_is_here(config, false)?;
+                    }
+                }
                 federated_rank::listen(place, credentials).map(Some)
             }
             Self::Task { .. } | Self::Folder(_) => Ok(None),
