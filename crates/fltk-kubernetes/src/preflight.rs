@@ -242,7 +242,11 @@ fn all_rights(context: &RunContext, needs_nodes: bool) -> Vec<Right> {
     rights
 }
 
-async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Result<(), PreflightError> {
+/// Checks that the orchestrator has the rights that it needs. A stream that goes on may have been begun by a version that needed fewer.
+///
+/// # Errors
+/// If some are missing, or the API server doesn't answer.
+pub async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Result<(), PreflightError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
     for right in all_rights(context, needs_nodes) {

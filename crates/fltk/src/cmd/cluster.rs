@@ -18,11 +18,14 @@ use std::{
 use anyhow::Context as _;
 use fltk_kubernetes::{
     Client, Edge, End, api,
+    manifest::RunContext,
     metrics::Metrics,
-    preflight, retry,
+    needs_nodes,
+    preflight::{self, PreflightError},
+    retry,
     serve::{Served, serve},
 };
-use fltk_plan::{Orchestrator, StreamEvent};
+use fltk_plan::{JobSpec, Orchestrator, StreamEvent};
 use fltk_records::StreamFolder;
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -110,7 +113,7 @@ async fn work(
     } else {
         let samples = samples(&context.experiment, &orchestrator);
         let shared = tokio::select! {
-            shared = preflight::share(&client, &context, &samples) => Some(shared.map_err(refused)?),
+            shared = share(&client, &context, &samples, needs_nodes(&orchestrator)) => Some(shared.map_err(refused)?),
             () = &mut stop => None,
         };
         let began = begun.folder.description().started_at;
@@ -143,6 +146,14 @@ async fn work(
         stop.await;
     }
     verdict
+}
+
+/// Creates the objects that all jobs share, once the rights are there that jobs with nodes need: a stream that goes on may have been begun by a version that needed fewer.
+async fn share(client: &Client, context: &RunContext, samples: &[JobSpec], needs_nodes: bool) -> Result<(), PreflightError> {
+    if context.has_nodes() {
+        preflight::rights(client, context, needs_nodes).await?;
+    }
+    preflight::share(client, context, samples).await
 }
 
 /// Retries failed jobs, once their objects are gone: all of them if the command line asks for that, otherwise those that failed because of the machine.
