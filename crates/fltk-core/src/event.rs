@@ -124,6 +124,9 @@ pub enum RunEvent {
         /// The number of samples that it says its client has; absent if clients have no data of their own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         num_samples: Option<u64>,
+        /// The time that had passed when this was recorded, in seconds.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ago_seconds: f64,
     },
     /// A node doesn't take part any more: it was lost, or the run is over.
     NodeLeft {
@@ -140,6 +143,9 @@ pub enum RunEvent {
         /// The reason, in one line; absent if the run is over.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The time that had passed when this was recorded, in seconds.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ago_seconds: f64,
     },
     /// A checkpoint is complete on disk.
     CheckpointSaved {
@@ -163,4 +169,9 @@ pub enum RunEvent {
         /// False if that isn't known.
         for_good: bool,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }

@@ -1,5 +1,7 @@
 //! The nodes of a federated run over a network.
 
+use std::time::Duration;
+
 use fltk_core::event::RunEvent;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -69,21 +71,21 @@ impl Nodes {
     /// Notes that a node joined or left; nothing else changes anything.
     pub(super) fn apply(&mut self, at: Timestamp, event: &RunEvent) {
         match event {
-            RunEvent::NodeJoined { node, name, processor, workers, client, num_samples } => self.0.push(NodeStay {
+            RunEvent::NodeJoined { node, name, processor, workers, client, num_samples, ago_seconds } => self.0.push(NodeStay {
                 client: client.as_deref().map(printable),
                 num_samples: *num_samples,
                 node: printable(node),
                 name: printable(name),
                 processor: printable(processor),
                 workers: *workers,
-                joined_at: at,
+                joined_at: before(at, *ago_seconds),
                 end: None,
             }),
-            RunEvent::NodeLeft { node, num_updates, busy_seconds, bytes_sent, bytes_received, reason } => {
+            RunEvent::NodeLeft { node, num_updates, busy_seconds, bytes_sent, bytes_received, reason, ago_seconds } => {
                 let node = printable(node);
                 if let Some(stay) = self.0.iter_mut().rev().find(|stay| stay.node == node && stay.end.is_none()) {
                     stay.end = Some(NodeEnd {
-                        left_at: Some(at),
+                        left_at: Some(before(at, *ago_seconds)),
                         num_updates: *num_updates,
                         busy_seconds: *busy_seconds,
                         bytes_sent: *bytes_sent,
@@ -95,4 +97,8 @@ impl Nodes {
             _ => {}
         }
     }
+}
+/// Returns the time so many seconds before `at`; `at` itself if they can't be.
+fn before(at: Timestamp, seconds: f64) -> Timestamp {
+    Duration::try_from_secs_f64(seconds).ok().and_then(|ago| at.checked_sub(ago).ok()).unwrap_or(at)
 }

@@ -205,6 +205,7 @@ fn nodes_come_and_leave_and_a_killed_federator_loses_them() {
         workers: 2,
         client: None,
         num_samples: None,
+        ago_seconds: 0.0,
     };
     let left = |node: &str, num_updates, reason: Option<&str>| RunEvent::NodeLeft {
         node: node.into(),
@@ -213,6 +214,7 @@ fn nodes_come_and_leave_and_a_killed_federator_loses_them() {
         bytes_sent: 10,
         bytes_received: 20,
         reason: reason.map(str::to_owned),
+        ago_seconds: 0.0,
     };
     let events = [
         started(0),
@@ -242,4 +244,23 @@ fn nodes_come_and_leave_and_a_killed_federator_loses_them() {
     assert_eq!(stays, expected);
     assert!(history.nodes()[1].end.as_ref().is_some_and(|end| end.left_at.is_none()));
     assert_eq!(fold(&events[..3]).unwrap().nodes()[1].end, None);
+}
+
+#[test]
+fn nodes_joined_when_they_did_and_not_when_it_was_recorded() {
+    let joined = |ago_seconds| RunEvent::NodeJoined {
+        node: "a".into(),
+        name: "lab".into(),
+        processor: "x".into(),
+        workers: 2,
+        client: Some("north".into()),
+        num_samples: Some(7),
+        ago_seconds,
+    };
+    let joined_at = |ago_seconds| fold(&[started(0), joined(ago_seconds)]).unwrap().nodes()[0].joined_at;
+    assert_eq!(joined_at(0.0).duration_since(joined_at(12.5)).as_secs_f64(), 12.5);
+    // A file may say anything.
+    for impossible in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
+        assert_eq!(joined_at(impossible), joined_at(0.0), "{impossible}");
+    }
 }

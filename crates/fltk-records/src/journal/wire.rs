@@ -45,6 +45,11 @@ impl JournalEvent for RunEvent {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "RunEvent", tag = "event", rename_all = "snake_case")]
 enum RunEventWire {
@@ -122,6 +127,8 @@ enum RunEventWire {
         client: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         num_samples: Option<u64>,
+        #[serde(default, skip_serializing_if = "is_zero", with = "number")]
+        ago_seconds: f64,
     },
     NodeLeft {
         node: String,
@@ -132,6 +139,8 @@ enum RunEventWire {
         bytes_received: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        #[serde(default, skip_serializing_if = "is_zero", with = "number")]
+        ago_seconds: f64,
     },
     CheckpointSaved {
         at: Milestone,

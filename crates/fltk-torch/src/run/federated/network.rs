@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -330,7 +330,7 @@ fn warn_of_few_workers(num_workers: usize, num_selected: u64) {
 
 /// The events of nodes, until the thread that records writes them down.
 #[derive(Debug, Default)]
-pub struct NodeEvents(Mutex<Vec<RunEvent>>);
+pub struct NodeEvents(Mutex<Vec<(Instant, RunEvent)>>);
 
 impl NodeEvents {
     fn note(&self, report: &NodeReport) {
@@ -343,6 +343,7 @@ impl NodeEvents {
                 // Its name is that of its client.
                 client: joined.own.map(|_| joined.name.clone()),
                 num_samples: joined.own.map(|own| own.num_samples),
+                ago_seconds: 0.0,
             },
             NodeReport::Left { node, figures, reason, .. } => RunEvent::NodeLeft {
                 node: format!("{node:?}"),
@@ -351,15 +352,22 @@ impl NodeEvents {
                 bytes_sent: figures.bytes_sent,
                 bytes_received: figures.bytes_received,
                 reason: reason.as_ref().map(ToString::to_string),
+                ago_seconds: 0.0,
             },
             NodeReport::TurnedAway { .. } | NodeReport::Refused { .. } => return,
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), event));
     }
 
-    /// Removes and returns the events, in order.
+    /// Removes and returns the events, in order. A federator that waits for clients records nothing for a while.
     pub fn take(&self) -> Vec<RunEvent> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut events = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for (at, event) in &mut events {
+            if let RunEvent::NodeJoined { ago_seconds, .. } | RunEvent::NodeLeft { ago_seconds, .. } = event {
+                *ago_seconds = at.elapsed().as_secs_f64();
+            }
+        }
+        events.into_iter().map(|(_, event)| event).collect()
     }
 }
 
