@@ -83,6 +83,15 @@ pub struct Context<'a> {
     pub termination: &'a Termination,
 }
 
+impl Context<'_> {
+    /// Returns the command that goes on with the run in `path`.
+    #[must_use]
+    pub fn resume(&self, path: &Path) -> String {
+        let command = self.listen.as_ref().map_or("run", |listen| &listen.command);
+        format!("fltk {command} --resume {}", path.display())
+    }
+}
+
 /// The effect of a failure on the other runs of a group, and the handling of earlier failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {

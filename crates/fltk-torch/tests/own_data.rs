@@ -10,7 +10,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
     path::Path,
-    process::{Child, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -205,4 +205,17 @@ fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
     let away = common::json_lines(&journal).into_iter().filter(|event| event["absence"] == "away");
     let away: Vec<(u64, u64)> = away.map(|event| (event["round"].as_u64().unwrap(), event["client"].as_u64().unwrap())).collect();
     assert_eq!(away, (1..=6).map(|round| (round, 2)).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_interrupted_federator_says_how_it_goes_on_where_its_nodes_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("own.yaml"), experiment(&["north"], 6, "")).unwrap();
+    let listen = free_port();
+    let (mut federator, _, said) = federate(at, &["--listen", &listen, "--host", "localhost"], 1);
+    Command::new("kill").args(["-INT", &federator.id().to_string()]).status().unwrap();
+    assert_eq!(federator.wait().unwrap().code(), Some(130));
+    let expected = format!("hint: `fltk federate --listen {listen} --host localhost --resume runs/own-");
+    wait(&|| said.lock().unwrap().contains(&expected));
 }

@@ -38,7 +38,7 @@ pub fn run(cli: &Cli, args: &FederateArgs, experiment: Option<Experiment>, termi
         |error| failure(Exit::General, format!("can't listen at {}: {error}\nhint: choose another port with `--listen`", args.listen));
     let listener = TcpListener::bind(args.listen).map_err(refused)?;
     let silence = Duration::from_millis(args.silence.as_millis());
-    let listen = Some(Listen { listener: Arc::new(listener), security, silence });
+    let listen = Some(Listen { listener: Arc::new(listener), security, silence, command: command(args) });
     with_context(&args.run(), listen, termination, |context| {
         print_each(cli, |done| match (experiment, &args.resume) {
             (Some(experiment), _) => run::start(context, experiment, &args.runs, args.id.as_deref(), done),
@@ -46,6 +46,18 @@ pub fn run(cli: &Cli, args: &FederateArgs, experiment: Option<Experiment>, termi
             (None, None) => Err(failure(Exit::CommandLine, "there is neither a file nor a run to resume")),
         })
     })
+}
+
+/// Returns the command that listens as `args` say, without `fltk`.
+fn command(args: &FederateArgs) -> String {
+    let mut words = format!("federate --listen {}", args.listen);
+    for (option, value) in [("--host", args.host.clone()), ("--pki", args.pki.as_ref().map(|folder| folder.display().to_string()))] {
+        words.extend(value.map(|value| format!(" {option} {value}")));
+    }
+    if args.insecure {
+        words += " --insecure";
+    }
+    words
 }
 
 /// Refuses an experiment that isn't one federated job: nodes wouldn't know which is theirs.

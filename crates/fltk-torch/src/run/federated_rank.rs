@@ -49,7 +49,8 @@ pub fn listen(place: &Place, credentials: Option<&Path>) -> anyhow::Result<Liste
     let listener = at((Ipv6Addr::UNSPECIFIED, place.port).into()).or_else(|_| at((Ipv4Addr::UNSPECIFIED, place.port).into()));
     let refused = |error| failure(Exit::Ranks, format!("the federator can't listen at port {}: {error}", place.port));
     let silence = Limits::default().silence;
-    Ok(Listen { listener: Arc::new(listener.map_err(refused)?), security: Security::Issued(Box::new(credentials)), silence })
+    let (security, command) = (Security::Issued(Box::new(credentials)), "client".to_owned());
+    Ok(Listen { listener: Arc::new(listener.map_err(refused)?), security, silence, command })
 }
 
 /// Trains clients for rank 0 until `is_complete`, which looks at the records of the run, or rank 0 says so. If rank 0 ends before, as when it is restarted, this rank calls it again.

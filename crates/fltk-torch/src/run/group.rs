@@ -89,12 +89,12 @@ struct FailedRun {
 }
 
 /// The result of a group in which `failures` of `num_jobs` runs failed.
-fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> {
+fn verdict(context: &Context<'_>, mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> {
     const HINT: &str = "hint: `--retry-failed` with `--resume` or the same `--id` retries runs that have failed for good";
     let Some(first) = failures.first() else { return Ok(()) };
     // A run that lost ranks resumes when it is started again.
     let exit = if failures.iter().all(|failed| fltk::exit::code(&failed.error) == Exit::Ranks) { Exit::Ranks } else { Exit::Run };
-    let resume = format!("fltk run --resume {}", first.path.display());
+    let resume = context.resume(&first.path);
     if num_jobs == 1 {
         let FailedRun { error, .. } = failures.remove(0);
         return Err(if exit == Exit::Ranks {
@@ -294,7 +294,7 @@ impl<'a> Group<'a> {
             };
             done(RunResult::read(folder)?)?;
         }
-        verdict(failures, jobs.len())
+        verdict(self.context, failures, jobs.len())
     }
 
     /// True if a run with this end isn't run again.
@@ -318,8 +318,7 @@ impl<'a> Group<'a> {
 
     /// An error of the run in `path`, with a hint on how to resume it.
     pub fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
-        let command = if self.context.listen.is_some() { "federate" } else { "run" };
-        let hint = format!("\nhint: `fltk {command} --resume {}` resumes from its last checkpoint", path.display());
+        let hint = format!("\nhint: `{}` resumes from its last checkpoint", self.context.resume(path));
         Self::explained(error, path, &hint)
     }
 

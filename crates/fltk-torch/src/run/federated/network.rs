@@ -50,6 +50,8 @@ pub struct Listen {
     pub security: Security,
     /// The time of silence after which a node is lost.
     pub silence: Duration,
+    /// The command that listens in the same way, without `fltk`: with other options, nodes wouldn't find the federator that goes on.
+    pub command: String,
 }
 
 /// The nodes that may call.
