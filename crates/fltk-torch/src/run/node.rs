@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use fltk::{
     exit::{Exit, OrExit as _, failure},
     output::counted,
@@ -17,6 +17,7 @@ use fltk::{
 use fltk_core::{
     experiment::{FederatedConfig, Setting},
     ids::ClientId,
+    model_state::ModelState,
 };
 use fltk_data::{Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
@@ -166,7 +167,9 @@ fn take_part(
     // Which names it keeps is in each order.
     let make = |_worker: usize| training.trainer(Some(states));
     let fleet = imposed_links(config, job.seed, job.task.train.batch_size, base)?;
-    let impose = |order: &Order| fleet.as_ref().map_or_else(Transfers::default, |fleet| transfers(fleet, strategy, config, order));
+    let compression = Compression::of(config).map_err(|name| anyhow!("there is no compression `{name}`"))?;
+    let bytes_up = |model: &ModelState| update_bytes(model, strategy, compression.as_ref());
+    let impose = |order: &Order| fleet.as_ref().map_or_else(Transfers::default, |fleet| transfers(fleet, config, &bytes_up, order));
     let links = if fleet.is_some() { Some(&impose as &ImposeLinks<'_>) } else { None };
     let trainers = Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client), links };
     let stop = || context.stop.load(Ordering::Relaxed);
@@ -185,14 +188,11 @@ fn alone(client: ClientId, config: &FederatedConfig, dataset: &Dataset) -> Divis
     parts.into()
 }
 
-/// Returns the times of an order and its answer on the client's link.
-fn transfers(fleet: &Fleet, strategy: &Spec, config: &FederatedConfig, order: &Order) -> Transfers {
+/// Returns the times of an order and its answer, of `bytes_up` of the order's model, on the client's link.
+fn transfers(fleet: &Fleet, config: &FederatedConfig, bytes_up: &dyn Fn(&ModelState) -> u64, order: &Order) -> Transfers {
     // The numbers of samples decide how long training takes, which nobody imposes.
     let (client, work) = match order {
-        Order::Train(order) => {
-            let compression = Compression::of(config).ok().flatten();
-            (order.client, fleet.training(order, 0, update_bytes(&order.state, strategy, compression.as_ref())))
-        }
+        Order::Train(order) => (order.client, fleet.training(order, 0, bytes_up(&order.state))),
         Order::Measure(order) => (order.client, fleet.measurement(order, 0)),
     };
     // The server's own training is nowhere else.
