@@ -155,6 +155,12 @@ impl RunContext {
     pub fn refusals(&self) -> Vec<String> {
         let mut refusals = Vec::new();
         for task in &self.experiment.tasks {
+            if task.has_own_data() {
+                refusals.push(format!(
+                    "task `{}`: its clients have data of their own (`data: here`), which its pods don't: run it with `fltk federate`, where their nodes can call",
+                    task.name
+                ));
+            }
             let net = match &task.network {
                 NetworkConfig::TorchScript { torchscript } => Some(torchscript),
                 NetworkConfig::Named(_) | NetworkConfig::Block { .. } => None,

@@ -54,6 +54,14 @@ pub struct Task {
     pub priorities: Vec<Priority>,
 }
 
+impl Task {
+    /// Returns true if it has clients that each have data of their own.
+    #[must_use]
+    pub fn has_own_data(&self) -> bool {
+        matches!(&self.setting, Setting::Federated(config) if config.has_own_data())
+    }
+}
+
 /// The two kinds of task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

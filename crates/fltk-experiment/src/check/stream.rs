@@ -21,6 +21,7 @@ const IMAGE_CHARS_MAX: usize = 512;
 pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_spans: &[Span], problems: &mut Vec<Problem>) {
     let Some(stream) = &experiment.stream else { return };
     check_names(stream, places, problems);
+    check_own_data(experiment, places, task_spans, problems);
     let mut seen = BTreeSet::new();
     for (index, group) in stream.groups.iter().enumerate() {
         let at = |key: &str| places.at(&format!("stream.groups.{index}.{key}"));
@@ -51,6 +52,16 @@ pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_sp
         OrchestratorType::Batch => {}
         OrchestratorType::Simulated => check_simulated(experiment, stream, places, task_spans, problems),
         OrchestratorType::Trace => check_trace(stream, places, problems),
+    }
+}
+
+/// Refuses tasks whose clients have data of their own: a job of a stream ends with the nodes that were made for it, and has nobody who waits for others.
+fn check_own_data(experiment: &Experiment, places: &Places<'_>, task_spans: &[Span], problems: &mut Vec<Problem>) {
+    for (task, span) in experiment.tasks.iter().zip(task_spans).filter(|(task, _)| task.has_own_data()) {
+        let message =
+            format!("the clients of the task {} have data of their own (`data: here`), and a stream's jobs have none", quote(&task.name));
+        let problem = Problem::error(*span, message).label(places.at("stream").span, "a stream");
+        problems.push(problem.hint("leave `stream` out, and run it with `fltk federate`, where its nodes can call"));
     }
 }
 

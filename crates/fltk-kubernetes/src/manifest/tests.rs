@@ -3,7 +3,7 @@
 use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{Choice, Value},
-    experiment::Setting,
+    experiment::{DataPlace, Setting},
 };
 use fltk_experiment::{SourceFile, parse};
 use fltk_plan::jobs;
@@ -213,6 +213,18 @@ fn files_beside_the_experiment_are_refused() {
     let absolute: &dyn Fn(&str) -> Result<String, ()> = &|path| Ok(format!("/data/{path}"));
     context.experiment.tasks[1].change_files(absolute).expect("no error");
     assert_eq!(context.refusals(), [""; 0]);
+}
+
+#[test]
+fn clients_with_data_of_their_own_are_refused() {
+    let mut context = context("kubernetes: {}");
+    let setting = context.experiment.tasks.iter_mut().find_map(|task| match &mut task.setting {
+        Setting::Federated(config) => Some(config),
+        Setting::Distributed(_) => None,
+    });
+    setting.expect("one task is federated").data = DataPlace::Here;
+    let refusals = context.refusals();
+    assert!(matches!(&refusals[..], [refusal] if refusal.contains("run it with `fltk federate`")), "{refusals:?}");
 }
 
 #[test]
