@@ -1,14 +1,14 @@
 //! Measures how fast updates are brought to a federator, and its memory meanwhile:
-//! `cargo run --release -p fltk-network --example throughput -- unix|tcp NODES PARAMETERS ROUNDS` prints one line of JSON.
+//! `cargo run --release -p fltk-network --example throughput -- unix|tcp|tls NODES PARAMETERS ROUNDS` prints one line of JSON.
 //!
 //! One process is the federator, another all nodes, each with a connection of its own. Clients copy the model. The time runs from the moment at which all of a
 //! round's copies are made to the round's record: it has the digests on both sides, the transfers and the mean of the models. For comparison, as many bytes are
-//! sent between two processes by a bare stream over a socket of the same kind.
+//! sent between two processes by a bare stream over a socket of the same kind, encrypted in the same way. The allocator is set up as in the program.
 
 mod support;
 
 use std::{
-    io::{BufRead as _, BufReader, Read, Write},
+    io::{BufRead as _, BufReader, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
@@ -19,36 +19,43 @@ use std::{
 use fltk_fed::round::{Record, TrainOrder};
 use fltk_network::{
     federator::{Federator, Listener},
-    node::Address,
+    node::{Access, Address},
+    pki::{Credentials, Folder, Role},
+    tls,
 };
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
-use support::{Outcome, Running, Untested, clock_seconds, federation, job, limits, median, memory_bytes, node, start};
+use support::{Outcome, Running, Untested, clock_seconds, federation, job, limits, median, memory_bytes, node_with, start};
 
 /// The bytes that a bare stream writes or reads at a time: those of a chunk.
 const STREAM_CHUNK: usize = 1 << 20;
+
+/// The file of a node's credentials.
+const NODE: &str = "node.pem";
 
 fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["federator", socket, nodes, parameters, rounds] => federate(socket, nodes.parse()?, parameters.parse()?, rounds.parse()?),
-        ["nodes", address, nodes, parameters] => train(&address.parse()?, nodes.parse()?, parameters.parse()?),
-        ["stream", address, num_bytes] => send(&address.parse()?, num_bytes.parse()?),
-        [kind @ ("unix" | "tcp"), nodes, parameters, rounds] => measure(kind, nodes, parameters, rounds),
-        _ => Err("usage: throughput unix|tcp NODES PARAMETERS ROUNDS".into()),
+        ["federator", kind, folder, nodes, parameters, rounds] => {
+            federate(kind, Path::new(folder), nodes.parse()?, parameters.parse()?, rounds.parse()?)
+        }
+        ["nodes", folder, address, nodes, parameters] => train(Path::new(folder), &address.parse()?, nodes.parse()?, parameters.parse()?),
+        ["stream", folder, address, num_bytes] => send(Path::new(folder), &address.parse()?, num_bytes.parse()?),
+        [kind @ ("unix" | "tcp" | "tls"), nodes, parameters, rounds] => measure(kind, nodes, parameters, rounds),
+        _ => Err("usage: throughput unix|tcp|tls NODES PARAMETERS ROUNDS".into()),
     }
 }
 
 /// Measures all of it, in processes of its own.
 fn measure(kind: &str, nodes: &str, parameters: &str, rounds: &str) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-    let socket = if kind == "unix" { path("socket") } else { "tcp".to_owned() };
+    let path = folder.path().to_string_lossy().into_owned();
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let (federator, output) = start(&words(&["federator", &socket, nodes, parameters, rounds]))?;
+    let (federator, output) = start(&words(&["federator", kind, &path, nodes, parameters, rounds]))?;
     let mut lines = BufReader::new(output).lines();
     let address = lines.next().ok_or("it says where it listens")??;
-    let (training, trained) = start(&words(&["nodes", &address, nodes, parameters]))?;
+    let (training, trained) = start(&words(&["nodes", &path, &address, nodes, parameters]))?;
     let ended = numbers(lines)?;
     let trained = numbers(BufReader::new(trained).lines())?;
     federator.end()?;
@@ -62,7 +69,7 @@ fn measure(kind: &str, nodes: &str, parameters: &str, rounds: &str) -> Outcome {
     let num_bytes = model_bytes * nodes.parse::<f64>()?;
     let bringing = median(trained.iter().zip(ended.iter().skip(1)).map(|(trained, ended)| ended - trained).collect());
     let whole = median(ended.windows(2).map(|pair| pair[1] - pair[0]).collect());
-    let stream = stream(&if kind == "unix" { path("stream") } else { "tcp".to_owned() }, num_bytes)?;
+    let stream = stream(kind, folder.path(), num_bytes)?;
     let above_idle = peak_bytes - idle_bytes;
     println!(
         "{{\"kind\":\"{kind}\",\"nodes\":{nodes},\"parameters\":{parameters},\"rounds\":{rounds},\"bytes_per_second\":{:.0},\"stream_bytes_per_second\":{:.0},\
@@ -81,14 +88,24 @@ fn numbers(lines: impl Iterator<Item = std::io::Result<String>>) -> Outcome<Vec<
 }
 
 /// Is a federator: prints its address, the time of the record of every round, and its memory before it began and at its peak.
-fn federate(socket: &str, nodes: u32, parameters: usize, rounds: u32) -> Outcome {
+fn federate(kind: &str, folder: &Path, nodes: u32, parameters: usize, rounds: u32) -> Outcome {
     let idle_bytes = memory_bytes("VmRSS")?;
-    let listener =
-        if socket == "tcp" { Listener::Plain(TcpListener::bind("127.0.0.1:0")?) } else { Listener::Unix(UnixListener::bind(socket)?) };
-    match &listener {
-        Listener::Plain(listener) => println!("http://{}", listener.local_addr()?),
-        Listener::Unix(_) | Listener::Tls(..) => println!("unix:{socket}"),
-    }
+    let tcp = TcpListener::bind("127.0.0.1:0")?;
+    let address = tcp.local_addr()?;
+    let (listener, address) = match kind {
+        "unix" => {
+            let socket = folder.join("socket");
+            (Listener::Unix(UnixListener::bind(&socket)?), format!("unix:{}", socket.display()))
+        }
+        "tcp" => (Listener::Plain(tcp), format!("http://{address}")),
+        _ => {
+            let authority = Folder::create(&folder.join("pki"))?;
+            std::fs::write(folder.join(NODE), authority.issue(Role::Node, "node")?)?;
+            let config = tls::federator(&authority.federator()?, Some(authority.clone()))?;
+            (Listener::Tls(tcp, config), format!("https://{address}"))
+        }
+    };
+    println!("{address}");
     let federation = federation(parameters, nodes, nodes, rounds)?;
     let federator = Federator {
         job: job(),
@@ -111,7 +128,11 @@ fn federate(socket: &str, nodes: u32, parameters: usize, rounds: u32) -> Outcome
 }
 
 /// Is all nodes: prints the time at which the copies of every round were made.
-fn train(address: &Address, nodes: usize, parameters: usize) -> Outcome {
+fn train(folder: &Path, address: &Address, nodes: usize, parameters: usize) -> Outcome {
+    let access = match address {
+        Address::Tls(_) => Access::Credentials(Credentials::read(&folder.join(NODE))?),
+        Address::Unix(_) | Address::Plain(_) => Access::Open,
+    };
     let all = Barrier::new(nodes);
     // Nobody is done before all are, so each node has one client of a round.
     let trained = |_: &TrainOrder| {
@@ -120,8 +141,9 @@ fn train(address: &Address, nodes: usize, parameters: usize) -> Outcome {
         }
     };
     thread::scope(|scope| {
-        let trained = &trained;
-        let threads: Vec<_> = (0..nodes).map(|index| scope.spawn(move || node(index, address.clone(), parameters, trained))).collect();
+        let (trained, access) = (&trained, &access);
+        let threads: Vec<_> =
+            (0..nodes).map(|index| scope.spawn(move || node_with(index, address.clone(), access, parameters, trained))).collect();
         for thread in threads {
             thread.join().map_err(|_| "a node panicked")??;
         }
@@ -130,17 +152,25 @@ fn train(address: &Address, nodes: usize, parameters: usize) -> Outcome {
 }
 
 /// Returns the seconds in which another process sends so many bytes.
-fn stream(socket: &str, num_bytes: f64) -> Outcome<f64> {
-    let sender = |address: String| start(&["stream".to_owned(), address, format!("{num_bytes}")]);
-    if socket == "tcp" {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (sender, _) = sender(format!("http://{}", listener.local_addr()?))?;
-        receive(listener.accept()?.0, num_bytes, sender)
-    } else {
-        let listener = UnixListener::bind(Path::new(socket))?;
-        let (sender, _) = sender(format!("unix:{socket}"))?;
-        receive(listener.accept()?.0, num_bytes, sender)
+fn stream(kind: &str, folder: &Path, num_bytes: f64) -> Outcome<f64> {
+    let path = folder.to_string_lossy().into_owned();
+    let sender = |address: String| start(&["stream".to_owned(), path.clone(), address, format!("{num_bytes}")]);
+    if kind == "unix" {
+        let socket = folder.join("stream");
+        let listener = UnixListener::bind(&socket)?;
+        let (sender, _) = sender(format!("unix:{}", socket.display()))?;
+        return receive(listener.accept()?.0, num_bytes, sender);
     }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let scheme = if kind == "tls" { "https" } else { "http" };
+    let (sender, _) = sender(format!("{scheme}://{}", listener.local_addr()?))?;
+    let (socket, _) = listener.accept()?;
+    if kind == "tcp" {
+        return receive(socket, num_bytes, sender);
+    }
+    // The authority is the one that the federator made.
+    let config = tls::federator(&Folder::open(&folder.join("pki"))?.federator()?, None)?;
+    receive(StreamOwned::new(ServerConnection::new(config)?, socket), num_bytes, sender)
 }
 
 fn receive(mut from: impl Read, num_bytes: f64, sender: Running) -> Outcome<f64> {
@@ -149,9 +179,11 @@ fn receive(mut from: impl Read, num_bytes: f64, sender: Running) -> Outcome<f64>
     from.read_exact(&mut buffer)?;
     let (began, mut received) = (clock_seconds(), 0_u64);
     loop {
-        match from.read(&mut buffer)? {
-            0 => break,
-            len => received += len as u64,
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            // The other side just hangs up.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            read => received += read? as u64,
         }
     }
     let seconds = clock_seconds() - began;
@@ -163,10 +195,18 @@ fn receive(mut from: impl Read, num_bytes: f64, sender: Running) -> Outcome<f64>
     Ok(seconds)
 }
 
-fn send(address: &Address, num_bytes: usize) -> Outcome {
+fn send(folder: &Path, address: &Address, num_bytes: usize) -> Outcome {
     match address {
         Address::Unix(path) => write(UnixStream::connect(path)?, num_bytes),
-        Address::Plain(uri) | Address::Tls(uri) => write(TcpStream::connect(uri.trim_start_matches("http://"))?, num_bytes),
+        Address::Plain(uri) => write(TcpStream::connect(uri.trim_start_matches("http://"))?, num_bytes),
+        Address::Tls(uri) => {
+            let config = tls::node(&Credentials::read(&folder.join(NODE))?)?;
+            let socket = TcpStream::connect(uri.trim_start_matches("https://"))?;
+            let mut stream = StreamOwned::new(ClientConnection::new(config, tls::server_name())?, socket);
+            // Records are encrypted in memory before they are sent.
+            stream.conn.set_buffer_limit(Some(STREAM_CHUNK));
+            write(stream, num_bytes)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub use evaluate::{evaluate, evaluate_plan};
 pub use local::{LocalClient, LocalTrainer, normalizer};
 pub use model::{Model, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
-pub use process::exit;
+pub use process::{exit, share_one_heap};
 pub use ranks::{RankOptions, Ranks};
 pub use state_file::{state_from_safetensors, state_to_safetensors};
 pub use tch::Device;

@@ -22,6 +22,19 @@ pub(crate) fn keep_large_blocks() {
     });
 }
 
+/// Has all threads that begin from now on share one heap.
+///
+/// By default, glibc gives threads heaps of their own, of 64 MiB each: whoever receives models in one thread, adds them up in another and keeps what it freed has
+/// room for each of them in each heap. Threads that train want heaps of their own; a process that only adds up what others trained doesn't. The function does nothing where the
+/// C library is not glibc.
+pub fn share_one_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes two integers and may be called at any time from any thread; a refused value changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Ends the process with `status`, as `return` from `main` does, but at once.
 ///
 /// Otherwise libtorch takes its thousands of operators down one by one, which takes a fifth of the time of a small command and helps nobody: the kernel

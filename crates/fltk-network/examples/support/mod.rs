@@ -30,6 +30,14 @@ use fltk_network::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
+/// The settings of glibc's allocator that the program's federator sets when it begins (`fltk-train`'s `process.rs`).
+const ALLOCATOR: [(&str, &str); 4] = [
+    ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
+    ("MALLOC_TRIM_THRESHOLD_", "2147483647"),
+    ("MALLOC_TOP_PAD_", "268435456"),
+    ("MALLOC_ARENA_MAX", "1"),
+];
+
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const SETTINGS: SettingsDigest = SettingsDigest([9; 32]);
@@ -126,7 +134,8 @@ pub fn node_with(
 
 /// Starts this example once more, in another mode, and returns its process and its output.
 pub fn start(arguments: &[String]) -> Outcome<(Running, ChildStdout)> {
-    let mut child = Command::new(std::env::current_exe()?).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut child =
+        Command::new(std::env::current_exe()?).args(arguments).envs(ALLOCATOR).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let output = child.stdout.take().ok_or("its output is piped")?;
     Ok((Running(child), output))
 }

@@ -136,8 +136,8 @@ impl Content {
         let object = Object { digest: Digest([0; 32]), num_bytes: num_bytes as u64 };
         let mut content = Self { object, source: Source::Numbers(header, numbers) };
         let mut hasher = blake3::Hasher::new();
-        let mut offset = 0;
-        while let Some(chunk) = content.chunk(offset) {
+        let (mut offset, mut chunk) = (0, Vec::new());
+        while content.copy_chunk(offset, &mut chunk) {
             hasher.update(&chunk);
             offset += chunk.len() as u64;
         }
@@ -154,13 +154,20 @@ impl Content {
     /// Returns the bytes from `offset` on, as many as a chunk has; `None` at the end.
     #[must_use]
     pub fn chunk(&self, offset: u64) -> Option<Vec<u8>> {
-        let left = self.object.num_bytes.checked_sub(offset).filter(|left| *left > 0)?;
+        let mut chunk = Vec::new();
+        self.copy_chunk(offset, &mut chunk).then_some(chunk)
+    }
+
+    /// Replaces the content of `chunk` by the bytes from `offset` on, as many as a chunk has; returns false at the end.
+    fn copy_chunk(&self, offset: u64, chunk: &mut Vec<u8>) -> bool {
+        chunk.clear();
+        let left = self.object.num_bytes.saturating_sub(offset);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
-        let mut offset = usize::try_from(offset).ok()?;
+        let Ok(mut offset) = usize::try_from(offset) else { return false };
+        chunk.reserve_exact(len);
         match &self.source {
-            Source::Bytes(bytes) => Some(bytes.get(offset..offset + len)?.to_vec()),
+            Source::Bytes(bytes) => chunk.extend_from_slice(bytes.get(offset..).map_or(&[], |rest| &rest[..len])),
             Source::Numbers(header, numbers) => {
-                let mut chunk = Vec::with_capacity(len);
                 if let Some(rest) = header.get(offset..) {
                     chunk.extend_from_slice(&rest[..rest.len().min(len)]);
                 }
@@ -172,13 +179,13 @@ impl Content {
                     }
                     if offset < num_bytes {
                         let wanted = (num_bytes - offset).min(len - chunk.len());
-                        part.append(offset, wanted, &mut chunk);
+                        part.append(offset, wanted, chunk);
                     }
                     offset = offset.saturating_sub(num_bytes);
                 }
-                Some(chunk)
             }
         }
+        len > 0
     }
 }
 

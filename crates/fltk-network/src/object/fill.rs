@@ -13,9 +13,6 @@ const ARRAYS_MAX: usize = 1000;
 /// The longest name of an array.
 const NAME_BYTES_MAX: usize = 256;
 
-/// The number of elements that are made room for before any of them is there. A sender that only promises costs no memory.
-const ROOM_AT_ONCE: usize = 1 << 18;
-
 /// The arrays that are being filled.
 #[derive(Debug)]
 pub(super) struct Filling {
@@ -93,7 +90,7 @@ impl Filling {
                 None => {}
             }
             let Some((name, len, mut values)) = self.next.next() else { return };
-            values.reserve(usize::try_from(len).unwrap_or(usize::MAX).min(ROOM_AT_ONCE));
+            values.reserve(usize::try_from(len).unwrap_or(usize::MAX));
             self.current = Some((name, len, values));
         }
     }
@@ -143,14 +140,15 @@ impl Values {
         num as u64
     }
 
-    /// Makes room for the first elements.
+    /// Reserves addresses for all elements, so that arrays needn't be moved as they grow. Memory is used only as elements come: a sender that only promises costs
+    /// none. If there aren't as many addresses, arrays grow.
     fn reserve(&mut self, num: usize) {
-        match self {
-            Self::Floats(values) => values.reserve_exact(num),
-            Self::Counters(values) => values.reserve_exact(num),
-            Self::Bytes(values) => values.reserve_exact(num),
-            Self::Indices(values) => values.reserve_exact(num),
-        }
+        let _ = match self {
+            Self::Floats(values) => values.try_reserve_exact(num),
+            Self::Counters(values) => values.try_reserve_exact(num),
+            Self::Bytes(values) => values.try_reserve_exact(num),
+            Self::Indices(values) => values.try_reserve_exact(num),
+        };
     }
 
     /// Appends whole elements. Of `len`, once there are enough to believe it, room is made for all.

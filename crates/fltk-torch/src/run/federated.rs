@@ -61,6 +61,10 @@ pub fn run(
         return Err(failure(Exit::Experiment, message));
     }
     fltk_train::init(1);
+    if has_nodes {
+        // Here nobody trains: models come, are added up and go.
+        fltk_train::share_one_heap();
+    }
     let has_own_data = config.has_own_data();
     check_data_is_here(config, context.listen.is_some())?;
     // The samples are hashed while this thread prepares the run. Those of clients that keep them can't be.
