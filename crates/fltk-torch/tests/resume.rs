@@ -228,6 +228,23 @@ fn foreign_checkpoints_and_modules_are_refused() {
     assert_eq!(result["parameters_sha256"], digest);
 }
 
+/// The running statistics of a module's batch norms, and the batches that they have counted, are part of a checkpoint.
+#[test]
+fn a_module_with_buffers_goes_on_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/statistics.pt"), at.join("net.pt")).unwrap();
+    let alone = TWO_EPOCHS.replace("network: LeNet5", "network: { torchscript: net.pt }");
+    let ranks = alone.replace("epochs: 2", "epochs: 2, data_parallelism: 2");
+    let rounds = alone.replace("kind: distributed", "kind: federated");
+    let rounds = rounds.replace("distributed: { epochs: 2 }", "federated: { clients: 2, clients_per_round: 2, rounds: 2 }");
+    for experiment in [alone, ranks, rounds] {
+        let (run, digest) = trained(at, &experiment, &[]);
+        interrupt(&run);
+        assert_eq!(resumed(at, run.to_str().unwrap())["parameters_sha256"], digest);
+    }
+}
+
 #[test]
 fn modules_are_plain_files() {
     let folder = tempfile::tempdir().unwrap();

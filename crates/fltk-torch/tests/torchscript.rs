@@ -37,12 +37,45 @@ fn federated_module_gives_the_same_bits_for_any_number_of_workers() {
     assert_eq!(with("1")["parameters_sha256"], with("2")["parameters_sha256"]);
 }
 
+/// A module with batch norms, federated, has the same bits for any number of workers and nodes, and learns: its statistics are averaged as buffers.
 #[test]
-fn module_with_buffers_is_refused() {
+fn modules_with_buffers_are_trained_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "central.yaml", TINY_CENTRAL, "buffers.pt");
-    let output = run(folder.path(), &["run", "central.yaml"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(said.contains("running_mean") && said.contains("hint: use group or layer norm"), "{said}");
+    for module in ["statistics.pt", "buffers.pt", "replaced.pt"] {
+        write(folder.path(), "federated.yaml", TINY_FEDERATED, module);
+        let with = |more: &[&str]| json(folder.path(), &[&["run", "federated.yaml", "--output", "json"], more].concat());
+        let one = with(&["--workers", "1"]);
+        assert!(one["accuracy"].as_f64().unwrap() > 0.5, "{module}: {one}");
+        assert_eq!(with(&["--workers", "2"])["parameters_sha256"], one["parameters_sha256"], "{module}");
+        assert_eq!(with(&["--set", "federated.nodes=2"])["parameters_sha256"], one["parameters_sha256"], "{module}");
+    }
+}
+
+/// Ditto trains a second model for each client, here a second module.
+#[test]
+fn strategies_that_train_two_models_take_modules() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "federated.yaml", TINY_FEDERATED, "statistics.pt");
+    let with = |workers: &str| {
+        json(folder.path(), &["run", "federated.yaml", "--set", "federated.strategy.type=Ditto", "--workers", workers, "--output", "json"])
+    };
+    assert_eq!(with("1")["parameters_sha256"], with("2")["parameters_sha256"]);
+}
+
+#[test]
+fn modules_that_dont_fit_the_data_are_refused_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    for (experiment, module, words) in [
+        (TINY_FEDERATED.to_owned(), "labels.pt", "returns [2, 3] of Float; the data set has 10 classes"),
+        (
+            TINY_CENTRAL.replace("dataset: fashion-mnist-mini", "dataset: { name: synthetic, clients: 40 }"),
+            "plain.pt",
+            "it doesn't take samples",
+        ),
+    ] {
+        write(folder.path(), "misfit.yaml", &experiment, module);
+        let output = run(folder.path(), &["run", "misfit.yaml"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(words) && said.contains(module), "{said}");
+    }
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything random comes from streams of the root seed, named by purpose, client, round, epoch and step, and never from libtorch's own
-//! generator, which all threads share. (TorchScript modules are the exception, see [`Model::is_torchscript`].)
+//! generator, which all threads share. (TorchScript modules are the exception, see [`Model::draws_from_libtorch`].)
 //!
 //! A model is on the device that its maker names, and so are its batches and its optimizer; nothing here chooses one. States, which leave models and come back,
 //! are in host memory.

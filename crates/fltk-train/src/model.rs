@@ -42,7 +42,8 @@ pub struct Model {
     format: MemoryFormat,
     /// The device of `tensors`, which computes.
     device: Device,
-    torchscript: bool,
+    /// The file of the module, if this is a TorchScript module.
+    script: Option<torchscript::Source>,
 }
 
 impl Model {
@@ -50,15 +51,18 @@ impl Model {
     /// PyTorch twin has. A TorchScript module (its path is relative to `base`) keeps the weights in its file.
     ///
     /// # Errors
-    /// If the net and `data` don't fit each other, sizes are impossible, a TorchScript file can't be loaded, or there is no such device.
+    /// If the net and `data` don't fit each other, sizes are impossible, a TorchScript file can't be loaded, or there is no such device. Whether a TorchScript
+    /// module fits `data` is found out by a pass over samples of zeros.
     pub fn new(network: &NetworkConfig, base: &Path, data: InputShape, seed: Seed, device: Device) -> Result<Self, TrainError> {
         match network {
             NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } => {
                 Self::named(net, data, seed, MemoryFormat::ChannelsLast, device)
             }
             NetworkConfig::TorchScript { torchscript } => {
-                let script = torchscript::load(&base.join(torchscript), device)?;
-                Ok(Self::assemble(script.net, script.layout, script.parameters, None, MemoryFormat::ChannelsLast, device, true))
+                let source = torchscript::Source::read(&base.join(torchscript), device)?;
+                let script = source.load()?;
+                source.check(&script, data)?;
+                Ok(Self::of_script(source, script))
             }
         }
     }
@@ -72,7 +76,13 @@ impl Model {
             InputShape::Tokens { .. } => None,
         };
         let tensors = initial_tensors(&registry, seed, format, device)?;
-        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, image, format, device, false))
+        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, image, format, device))
+    }
+
+    fn of_script(source: torchscript::Source, script: torchscript::Script) -> Self {
+        let torchscript::Script { net, layout, tensors, counters } = script;
+        let device = source.device;
+        Self { counters, script: Some(source), ..Self::assemble(net, layout, tensors, None, MemoryFormat::ChannelsLast, device) }
     }
 
     fn assemble(
@@ -82,7 +92,6 @@ impl Model {
         input: Option<[usize; 3]>,
         format: MemoryFormat,
         device: Device,
-        torchscript: bool,
     ) -> Self {
         let floats = layout.iter().filter(|spec| spec.role != TensorRole::Counter);
         let trainable: Vec<usize> =
@@ -90,7 +99,7 @@ impl Model {
         let counters = vec![0; layout.iter().filter(|spec| spec.role == TensorRole::Counter).map(TensorSpec::num_elements).sum()];
         let tensors = tensors.into_iter().enumerate();
         let tensors = tensors.map(|(index, t)| t.set_requires_grad(trainable.binary_search(&index).is_ok())).collect();
-        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, format, device, torchscript }
+        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, format, device, script: None }
     }
 
     /// The names, shapes and roles of the state's tensors, in PyTorch's order.
@@ -99,11 +108,11 @@ impl Model {
         self.layout.clone()
     }
 
-    /// True if this is a TorchScript module. Such modules draw dropout masks from libtorch's own generator, which the whole process shares:
-    /// for reproducible results, train them one at a time, never in parallel threads.
+    /// True if this is a TorchScript module that draws random numbers, such as dropout masks. They come from libtorch's own generator, which the whole process
+    /// shares: for reproducible results, train such modules one at a time, never in parallel threads.
     #[must_use]
-    pub fn is_torchscript(&self) -> bool {
-        self.torchscript
+    pub fn draws_from_libtorch(&self) -> bool {
+        self.script.as_ref().is_some_and(|script| script.draws)
     }
 
     /// The memory format of the 4-d tensors.
@@ -161,6 +170,7 @@ impl Model {
             rest = others;
         }
         self.counters.copy_from_slice(&state.counters);
+        self.net.set_counters(&self.counters)?;
         Ok(())
     }
 
@@ -175,18 +185,20 @@ impl Model {
             input: self.input,
             format: self.format,
             device: self.device,
-            torchscript: self.torchscript,
+            script: self.script.clone(),
         }
     }
 
     /// Makes a net of the same kind with tensors of its own, which hold `state`.
     ///
     /// # Errors
-    /// If this is a TorchScript module, whose tensors are part of it; or if the state belongs to another net.
+    /// If the state belongs to another net.
     pub(crate) fn duplicate(&self, state: &ModelState) -> Result<Self, TrainError> {
-        if self.torchscript {
-            let message = "the strategy trains or compares several models at once, which a TorchScript module can't do".to_owned();
-            return Err(TrainError::Settings(message));
+        if let Some(source) = &self.script {
+            // A module's tensors are part of it.
+            let mut model = Self::of_script(source.clone(), source.load()?);
+            model.set_state(state)?;
+            return Ok(model);
         }
         let zeros = |spec: &TensorSpec| tensors::zeros(&spec.shape, self.format, self.device);
         let tensors = self.float_specs().map(zeros).collect::<Result<Vec<_>, _>>()?;
@@ -241,7 +253,11 @@ impl Model {
     ) -> Result<Tensor, TrainError> {
         self.check_input(&x)?;
         let mode = Mode::Train { dropout, counters: &mut self.counters, sync };
-        Ok(self.net.forward(x, &mut Pass { tensors: &self.tensors, mode, features: None })?)
+        let logits = self.net.forward(x, &mut Pass { tensors: &self.tensors, mode, features: None })?;
+        if let Some(tensors) = self.net.moved_tensors()? {
+            self.tensors = tensors;
+        }
+        Ok(logits)
     }
 
     /// Computes logits in evaluation mode.

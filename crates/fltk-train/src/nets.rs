@@ -27,6 +27,16 @@ pub(crate) trait Net: Send + Sync + fmt::Debug {
     fn perceptron(&self) -> Option<&[Linear]> {
         None
     }
+
+    /// Returns the parameters and buffers, in the layout's order, if a pass in training mode may have put others in their place.
+    fn moved_tensors(&self) -> Result<Option<Vec<Tensor>>, TchError> {
+        Ok(None)
+    }
+
+    /// Tells a net that counts by itself where to go on.
+    fn set_counters(&self, _: &[i64]) -> Result<(), TchError> {
+        Ok(())
+    }
 }
 
 /// The shape of a sample, and the number of outputs between which a net distinguishes: of a net's input, or of a data set.

@@ -81,11 +81,11 @@ impl Total {
     }
 }
 
-/// Returns the random stream for the dropout masks of a step (counted from 0 within the epoch) of a client or rank. A TorchScript module draws from
+/// Returns the random stream for the dropout masks of a step (counted from 0 within the epoch) of a client or rank. A TorchScript module with dropout draws from
 /// libtorch's own generator instead, which this function seeds.
 pub(crate) fn draws(model: &Model, key: EpochKey, who: u64, step: u64) -> ChaCha8Rng {
     let indices = [who, key.round, key.epoch, step];
-    if model.is_torchscript() {
+    if model.draws_from_libtorch() {
         tch::manual_seed(key.seed.stream(Purpose::Torch, &indices).next_u64().cast_signed());
     }
     key.seed.stream(Purpose::Dropout, &indices)

@@ -23,8 +23,9 @@ const EDGES: &[(&str, &str)] = &[
     ("fltk-catalogue", "fltk-core fltk-data fltk-fed fltk-train-catalogue"),
     ("fltk-experiment", "fltk-catalogue fltk-core"),
     ("fltk-train-catalogue", "fltk-core"),
-    ("fltk-train", "fltk-core fltk-data libtorch-build torch-dist"),
+    ("fltk-train", "fltk-core fltk-data libtorch-build torch-dist torch-script"),
     ("torch-dist", "libtorch-build"),
+    ("torch-script", "libtorch-build"),
     ("fltk-fed", "fltk-core"),
     ("fltk-network", "fltk-core fltk-fed fltk-server"),
     ("fltk-plan", "fltk-catalogue fltk-core fltk-experiment fltk-records"),
@@ -40,7 +41,7 @@ const EDGES: &[(&str, &str)] = &[
 
 /// Libraries that are heavy, or that a design decision depends on, and the packages that may name each.
 const OWNERS: &[(&str, &str)] = &[
-    ("tch", "fltk-train torch-dist"),
+    ("tch", "fltk-train torch-dist torch-script"),
     ("safetensors", "fltk-train"),
     ("libc", "fltk-train"),
     ("saphyr-parser", "fltk-experiment"),
@@ -76,7 +77,7 @@ const NOT_REACHED: &[(&str, &str, &str)] = &[
     ),
     ("fltk-fed", "tokio tonic hyper rustls", "rounds, without a network or a runtime"),
     ("fltk-plan", "tokio kube k8s-openapi hyper", "decisions, without a cluster or a runtime"),
-    ("fltk", "tch torch-sys torch-dist", "the program without libtorch"),
+    ("fltk", "tch torch-sys torch-dist torch-script", "the program without libtorch"),
 ];
 
 /// Checks the names in manifests.

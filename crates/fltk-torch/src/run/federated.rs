@@ -133,8 +133,8 @@ pub fn run(
         let network = Network { context, job, config, described, settings: own, data, states, failures, events };
         network.run(federation, Box::new(test), &mut observer)?
     } else {
-        // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
-        let workers = if test.model.is_torchscript() { NonZeroUsize::MIN } else { context.workers };
+        // In parallel, modules that use libtorch's single random generator would disturb each other.
+        let workers = if test.model.draws_from_libtorch() { NonZeroUsize::MIN } else { context.workers };
         let (base, device, stop, termination) = (context.base, context.device, &*context.stop, context.termination);
         let (parts, root, failures) = (&parts, &root[..], &failures);
         let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };

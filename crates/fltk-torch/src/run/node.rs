@@ -155,8 +155,8 @@ fn take_part(
     let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };
     let model = training.new_model()?;
     let layout = Arc::clone(&model.state()?.layout);
-    // Modules share libtorch's single random generator.
-    let workers = if model.is_torchscript() { 1 } else { u32::try_from(context.workers.get()).unwrap_or(u32::MAX) };
+    // Modules with dropout share libtorch's single random generator.
+    let workers = if model.draws_from_libtorch() { 1 } else { u32::try_from(context.workers.get()).unwrap_or(u32::MAX) };
     drop(model);
     let carried = Carried::default();
     let at_node = match own_data {

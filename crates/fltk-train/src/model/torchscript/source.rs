@@ -21,9 +21,34 @@ enum Token<'a> {
     Sign(char),
 }
 
-/// Refuses a source that names something that a net doesn't need.
-pub(super) fn check(source: &str) -> Result<(), String> {
+/// Operations that draw random numbers, or may.
+const DRAWING: &[&str] = &[
+    "cauchy_",
+    "exponential_",
+    "geometric_",
+    "gru",
+    "log_normal_",
+    "lstm",
+    "multinomial",
+    "normal",
+    "normal_",
+    "poisson",
+    "random_",
+    "rnn_relu",
+    "rnn_tanh",
+    "rrelu",
+    "rrelu_",
+    "scaled_dot_product_attention",
+    "uniform",
+    "uniform_",
+];
+/// Parts of the names of others.
+const DRAWING_PARTS: &[&str] = &["bernoulli", "dropout", "rand"];
+
+/// Refuses a source that names something that a net doesn't need, and returns true if it names an operation that draws random numbers.
+pub(super) fn check(source: &str) -> Result<bool, String> {
     let tokens = tokens(source)?;
+    let mut draws = false;
     let refused = |what: &str| {
         Err(format!("it uses `{what}`, which a net doesn't need\nhint: a module is a program; this one may read or write files"))
     };
@@ -31,6 +56,7 @@ pub(super) fn check(source: &str) -> Result<(), String> {
         let before = at.checked_sub(1).map(|at| tokens[at]);
         let after = tokens.get(at + 1).copied();
         let Token::Word(word) = *token else { continue };
+        draws |= DRAWING.contains(&word) || DRAWING_PARTS.iter().any(|part| word.contains(part));
         let is_attribute = before == Some(Token::Sign('.'));
         let is_used = is_attribute || after == Some(Token::Sign('('));
         if REFUSED_ANYWHERE.contains(&word) || (is_used && REFUSED.contains(&word)) {
@@ -51,7 +77,7 @@ pub(super) fn check(source: &str) -> Result<(), String> {
             return refused("torch.classes");
         }
     }
-    Ok(())
+    Ok(draws)
 }
 
 /// Checks that the attribute given to `getattr`, by the tokens that follow it, is one plain string that isn't refused.
@@ -77,13 +103,6 @@ fn check_getattr(tokens: &[Token<'_>]) -> Result<(), String> {
         }
         _ => Err("it uses `getattr` with an invalid name, or one that a net doesn't need".to_owned()),
     }
-}
-
-/// Returns the names of the buffers that the classes of a source declare (`__buffers__ = ["running_mean", ]`).
-pub(super) fn buffers(source: &str) -> Vec<String> {
-    let declared = source.lines().filter_map(|line| line.trim().strip_prefix("__buffers__ = ["));
-    let names = declared.flat_map(|names| names.trim_end_matches(']').split(','));
-    names.map(|name| name.trim().trim_matches('"').to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 fn tokens(source: &str) -> Result<Vec<Token<'_>>, String> {
@@ -150,9 +169,24 @@ mod tests {
             "    save = torch.add(x, 1) # torch.save\n    saved = self.ops.x\n",
             "    ops.prim.RaiseException(\"it's \\\"print\\\"\")\n",
         ] {
-            assert_eq!(check(source), Ok(()), "{source}");
+            assert_eq!(check(source), Ok(false), "{source}");
         }
-        assert_eq!(buffers("  __buffers__ = [\"a\", \"b\", ]\n  __buffers__ = []\n"), ["a", "b"]);
+    }
+
+    #[test]
+    fn code_that_draws_random_numbers_is_found() {
+        for source in [
+            "_0 = torch.dropout(x, 0.5, training)",
+            "_0 = torch.feature_alpha_dropout(x, 0.5, training)",
+            "_0 = ops.aten.native_dropout(x, 0.5, True)",
+            "f = torch.scaled_dot_product_attention",
+            "_1 = torch.rand_like(x)",
+            "x1 = torch.bernoulli_(x)",
+            "_0, _1, _2 = torch.lstm(x, [h, c], weights, True, 2, 0.5, True, False, True)",
+        ] {
+            assert_eq!(check(source), Ok(true), "{source}");
+        }
+        assert_eq!(check("_0 = torch.batch_norm(x, w, b, m, v, True, 0.1, 1e-05, True)\n_1 = torch.normalize(x)"), Ok(false));
     }
 
     #[test]
