@@ -251,9 +251,9 @@ fn check_own(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
 
 fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if task.dataset.path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
-        problems.push(
-            Problem::error(places.at("dataset.path").span, "the path of the data set is empty").hint("leave `path` out to use the cache"),
-        );
+        let problem = Problem::error(places.at("dataset.path").span, "the path of the data set is empty");
+        let hint = if task.dataset.is_own() { "it is a file, an archive or a folder" } else { "leave `path` out to use the cache" };
+        problems.push(problem.hint(hint));
     }
     let (shown, net, path) = match &task.network {
         NetworkConfig::Named(net) => (net.name(), net, "network".to_owned()),
