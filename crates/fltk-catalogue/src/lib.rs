@@ -19,6 +19,7 @@ pub fn entries() -> Entries {
     Entries {
         nets: train::nets::entries(),
         datasets: fltk_data::sources::entries(),
+        formats: fltk_data::own::entries(),
         partitioners: fltk_data::partition::entries(),
         strategies: fltk_fed::strategy::entries(),
         selections: fltk_fed::selection::entries(),

@@ -23,5 +23,6 @@ pub use entry::{
 };
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{
-    Constant, FilePath, Kind, LEARNING_RATE, Nested, Number, NumberList, Numbers, Parameter, Preset, Range, Switch, Whole, Wholes, Word,
+    Constant, FilePath, Kind, LEARNING_RATE, Nested, Number, NumberList, Numbers, Parameter, Preset, Range, Switch, Text, Whole, Wholes,
+    Word,
 };

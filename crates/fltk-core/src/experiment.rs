@@ -23,7 +23,7 @@ mod work;
 
 pub use client_test::{ClientFigure, num_client_test};
 pub use clients::{Clients, DataPlace};
-pub use dataset::DatasetConfig;
+pub use dataset::{DatasetConfig, FOUND_OUT};
 pub use duration::{Duration, DurationError};
 pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
 pub use federated::FederatedConfig;

@@ -32,6 +32,8 @@ pub enum Purpose {
     LossSamples,
     /// The amount of local training of a client. Indices: client, round (0 if it is drawn once).
     Work,
+    /// The test part of data of one's own that has none, of seed 0. There is no index.
+    TestPart,
     /// The order of samples. Indices: client (or 0), round (or 0), epoch.
     Shuffle,
     /// Random crops and flips. Indices: client (or 0), round (or 0), epoch, position of the sample in the training set.
@@ -80,6 +82,7 @@ impl Purpose {
             Self::Selection => "selection",
             Self::LossSamples => "loss-samples",
             Self::Work => "work",
+            Self::TestPart => "test-part",
             Self::Shuffle => "shuffle",
             Self::Augment => "augment",
             Self::ClientTest => "client-test",

@@ -52,8 +52,14 @@ fn synthetic(source: &'static Source, shape: [usize; 3], count: usize) -> Arc<Da
     let len: usize = shape.iter().product();
     let set = |count: usize| {
         let pixels = (0..count * len).map(|index| (index.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
-        Split::Images(ImageSet { pixels, labels: (0..count).map(|index| (index % 10) as u16).collect(), shape })
+        Split::Images(ImageSet { pixels, labels: (0..count).map(|index| (index % 10) as u16).collect(), shape, clients: None })
     };
-    let provenance = Provenance { origin: Origin::Embedded, files: Vec::new() };
-    Arc::new(Dataset { source, class_names: (0..10).map(|class| class.to_string()).collect(), train: set(count), test: set(1), provenance })
+    let provenance = Provenance { origin: Origin::Embedded, files: Vec::new(), normalization: None };
+    Arc::new(Dataset {
+        preparation: source.preparation(),
+        class_names: (0..10).map(|class| class.to_string()).collect(),
+        train: set(count),
+        test: set(1),
+        provenance,
+    })
 }

@@ -25,7 +25,7 @@ use crate::{
     samples::{ImageSet, Split, TextSet, VectorSet},
     shard::Sharding,
     sources::synthetic::Synthetic,
-    transform::{Transform, TransformError},
+    transform::{Transform, TransformError, check_fits},
 };
 
 /// The number of batches that wait ready: enough to bridge a slow one, with little memory.
@@ -122,7 +122,7 @@ impl BatchPlan {
         batch_size: usize,
         drop_last: bool,
     ) -> Result<Self, TransformError> {
-        let transform = dataset.image_shape().map(|shape| Transform::train(dataset.source, shape, input)).transpose()?;
+        let transform = transform(dataset, input, Part::Train)?;
         let indices = indices.map(<[u32]>::to_vec);
         let (dataset, part, order) = (dataset.clone(), Part::Train, Order::Shuffled);
         Ok(Self { dataset, part, indices, order, key, transform, noise: None, batch_size, made: None, drop_last })
@@ -184,7 +184,7 @@ impl BatchPlan {
     /// # Errors
     /// If the images can't be made to fit `input`.
     pub fn test(dataset: &Arc<Dataset>, input: Option<[usize; 3]>, batch_size: usize) -> Result<Self, TransformError> {
-        let transform = dataset.image_shape().map(|shape| Transform::test(dataset.source, shape, input)).transpose()?;
+        let transform = transform(dataset, input, Part::Test)?;
         let key = EpochKey { seed: Seed(0), client: 0, round: 0, epoch: 0 };
         let (part, order) = (Part::Test, Order::AsGiven);
         let dataset = Arc::clone(dataset);
@@ -353,7 +353,7 @@ impl Producer {
             order.truncate(order.len() / plan.batch_size * plan.batch_size);
         }
         let transform =
-            plan.transform.clone().or_else(|| plan.dataset.image_shape().map(|shape| Transform::plain(plan.dataset.source, shape)));
+            plan.transform.clone().or_else(|| pixel_shape(&plan.dataset).map(|shape| Transform::plain(&plan.dataset.preparation, shape)));
         Self { plan, transform, order, position: 0 }
     }
 
@@ -396,6 +396,24 @@ impl Producer {
         };
         Some(Batch { inputs, targets, size: chunk.len() })
     }
+}
+
+/// Returns the transform of the images of a part of a data set; `None` if its samples aren't images.
+///
+/// # Errors
+/// If the samples can't be made to fit `input`.
+fn transform(dataset: &Dataset, input: Option<[usize; 3]>, part: Part) -> Result<Option<Transform>, TransformError> {
+    match (pixel_shape(dataset), dataset.image_shape(), part) {
+        (Some(shape), _, Part::Train) => Transform::train(&dataset.preparation, shape, input).map(Some),
+        (Some(shape), _, Part::Test) => Transform::test(&dataset.preparation, shape, input).map(Some),
+        (None, Some(from), _) => check_fits(from, input.unwrap_or(from)).map(|_| None),
+        (None, None, _) => Ok(None),
+    }
+}
+
+/// Returns the shape of the images of a data set; `None` if its samples aren't images.
+fn pixel_shape(dataset: &Dataset) -> Option<[usize; 3]> {
+    if let Split::Images(set) = &dataset.train { Some(set.shape) } else { None }
 }
 
 fn split(plan: &BatchPlan) -> &Split {
@@ -481,12 +499,12 @@ mod tests {
     /// Returns `count` images of 3x32x32 whose first pixel and label are their index.
     fn images_of(count: usize) -> Split {
         let pixels = (0..count).flat_map(|index| [index as u8; 3072]).collect();
-        Split::Images(ImageSet { pixels, labels: (0..count as u16).collect(), shape: [3, 32, 32] })
+        Split::Images(ImageSet { pixels, labels: (0..count as u16).collect(), shape: [3, 32, 32], clients: None })
     }
 
     fn dataset(train: Split, test: Split) -> Arc<Dataset> {
-        let provenance = Provenance { origin: Origin::Embedded, files: Vec::new() };
-        Arc::new(Dataset { source: &cifar10::SOURCE, class_names: Vec::new(), train, test, provenance })
+        let provenance = Provenance { origin: Origin::Embedded, files: Vec::new(), normalization: None };
+        Arc::new(Dataset { preparation: cifar10::SOURCE.preparation(), class_names: Vec::new(), train, test, provenance })
     }
 
     const KEY: EpochKey = EpochKey { seed: Seed(1), client: 0, round: 0, epoch: 1 };
@@ -576,7 +594,7 @@ mod tests {
         let noise = NoiseLevels { level: 0.5, clients: 2 }.of_client(Seed(1), 1);
         assert!(noise.is_some());
         // The difference that noise makes to each image, without the augmentation of the epoch.
-        let plain = data.image_shape().map(|shape| Transform::plain(data.source, shape));
+        let plain = data.image_shape().map(|shape| Transform::plain(&data.preparation, shape));
         let difference = |epoch, batch_size| {
             let plan = |noise| {
                 let key = EpochKey { epoch, ..KEY };

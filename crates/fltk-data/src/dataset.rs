@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     partition::{Division, PartitionError, UserFile, natural_id, partition},
     samples::Split,
-    sources::{Source, synthetic::Synthetic},
+    sources::{Preparation, synthetic::Synthetic},
 };
 
 /// The largest number of samples that are all made, to be divided, counted or trained on by ranks, which takes seconds and up to 1 GB.
@@ -17,8 +17,8 @@ pub const SAMPLES_MADE_MAX: usize = 4_000_000;
 /// A data set: in memory, but for samples that are made when they are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// The description of the data set.
-    pub source: &'static Source,
+    /// The steps between its images and a net.
+    pub preparation: Preparation,
     /// The name of each class. For a text, this is the vocabulary, one character each, so that the length is the number of logits either
     /// way.
     pub class_names: Vec<String>,
@@ -111,13 +111,16 @@ pub struct Provenance {
     pub origin: Origin,
     /// All files that were read, with their digests.
     pub files: Vec<FileDigest>,
+    /// The normalization, if it was computed from the training part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<String>,
 }
 
 impl Provenance {
     /// True if every file has a digest that is known to be the published data set's.
     #[must_use]
     pub fn is_official(&self) -> bool {
-        self.files.iter().all(|file| file.official)
+        !matches!(self.origin, Origin::Own(_)) && self.files.iter().all(|file| file.official)
     }
 }
 
@@ -127,6 +130,7 @@ impl fmt::Display for Provenance {
         match &self.origin {
             Origin::Embedded => write!(f, "embedded subset"),
             Origin::Made => write!(f, "made from its settings"),
+            Origin::Own(path) => write!(f, "`{}` (data of one's own)", path.display()),
             Origin::Folder(path) | Origin::Archive(path) => write!(f, "`{}` ({status})", path.display()),
         }
     }
@@ -144,6 +148,8 @@ pub enum Origin {
     Folder(PathBuf),
     /// A single archive.
     Archive(PathBuf),
+    /// The file, folder or archive of data of one's own.
+    Own(PathBuf),
 }
 
 /// A file that was read.

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::own::OwnError;
+
 /// The reason why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -75,6 +77,25 @@ pub enum DataError {
         /// The problem.
         problem: String,
     },
+    /// No format has that name.
+    #[error("there is no format `{name}`\nhint: the formats are {}", known.join(", "))]
+    UnknownFormat {
+        /// The name.
+        name: String,
+        /// The names of the formats.
+        known: Vec<&'static str>,
+    },
+    /// Data of one's own has no path.
+    #[error(
+        "data of one's own in the format `{format}` has no path\nhint: the path isn't sent to other machines: there, only the known data sets can be trained on"
+    )]
+    NoPath {
+        /// The format.
+        format: &'static str,
+    },
+    /// Data of one's own can't be read.
+    #[error(transparent)]
+    Own(#[from] OwnError),
     /// The operating system reported an error.
     #[error("cannot read `{}`", path.display())]
     Io {

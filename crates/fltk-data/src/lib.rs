@@ -23,6 +23,7 @@ pub mod held_out;
 pub mod heterogeneity;
 pub mod load;
 pub mod noise;
+pub mod own;
 pub mod partition;
 pub mod samples;
 pub mod shard;

@@ -10,6 +10,7 @@ use crate::{
     error::DataError,
     files::{self, Contents, Found, find, format_error, not_here},
     formats::{cifar, idx, text},
+    own,
     samples::Split,
     sources::{self, Format, Source, synthetic},
 };
@@ -55,8 +56,12 @@ impl Locations {
 /// # Errors
 /// [`DataError::Unknown`] if no data set has that name, [`DataError::Missing`] or [`DataError::NoCache`] if the data set is nowhere,
 /// [`DataError::Absent`] and [`DataError::NotHere`] if `config.path` is missing or lacks it, [`DataError::Format`] if a file is truncated, too
-/// large or otherwise invalid, [`DataError::OtherDataset`] if it is another data set.
+/// large or otherwise invalid, [`DataError::OtherDataset`] if it is another data set; of data of one's own, [`DataError::Own`], [`DataError::NoPath`] or
+/// [`DataError::UnknownFormat`].
 pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
+    if config.is_own() {
+        return own::load(config, base);
+    }
     let source = sources::find(config.name())?;
     if source.format == Format::Made {
         return made(config);
@@ -101,14 +106,14 @@ pub fn locate(source: &Source, locations: &Locations) -> Option<Origin> {
 /// As [`load`], if a file can't be read or belongs to another data set. The content of a readable copy is not checked further.
 pub fn inspect(source: &Source, locations: &Locations) -> Result<Option<Provenance>, DataError> {
     if !source.embedded.is_empty() {
-        return Ok(Some(Provenance { origin: Origin::Embedded, files: Vec::new() }));
+        return Ok(Some(Provenance { origin: Origin::Embedded, files: Vec::new(), normalization: None }));
     }
     if source.format == Format::Made {
-        return Ok(Some(Provenance { origin: Origin::Made, files: Vec::new() }));
+        return Ok(Some(Provenance { origin: Origin::Made, files: Vec::new(), normalization: None }));
     }
     let Ok(found) = find_anywhere(source, locations) else { return Ok(None) };
     let Contents { digests, origin, .. } = files::read(source, &found)?;
-    Ok(Some(Provenance { origin, files: digests }))
+    Ok(Some(Provenance { origin, files: digests, normalization: None }))
 }
 
 fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataError> {
@@ -135,7 +140,7 @@ fn made(config: &DatasetConfig) -> Result<Dataset, DataError> {
 /// Turns the parts' bytes into arrays.
 fn dataset(source: &'static Source, contents: Contents) -> Result<Dataset, DataError> {
     let Contents { parts, digests, origin } = contents;
-    let provenance = Provenance { origin, files: digests };
+    let provenance = Provenance { origin, files: digests, normalization: None };
     let (paths, mut bytes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     let num_classes = source.class_names.len();
     let class_names: Vec<String> = source.class_names.iter().map(|&name| name.to_owned()).collect();
@@ -162,5 +167,5 @@ fn dataset(source: &'static Source, contents: Contents) -> Result<Dataset, DataE
         Format::Made => unreachable!("it has no files"),
     };
     let (train, test, class_names) = split.map_err(|(part, problem)| format_error(source, &paths[part], problem))?;
-    Ok(Dataset { source, class_names, train, test, provenance })
+    Ok(Dataset { preparation: source.preparation(), class_names, train, test, provenance })
 }

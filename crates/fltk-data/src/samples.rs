@@ -13,6 +13,8 @@ pub struct ImageSet {
     pub labels: Vec<u16>,
     /// The shape `[C, H, W]` of one image.
     pub shape: [usize; 3],
+    /// The natural client of each image; `None` if there are none.
+    pub clients: Option<Vec<u32>>,
 }
 
 impl ImageSet {
@@ -75,19 +77,31 @@ pub struct VectorSet {
     labels: Vec<u16>,
     /// The numbers of one sample, `F`.
     len: usize,
+    /// The natural client of each sample; `None` if there are none.
+    clients: Option<Vec<u32>>,
 }
 
 impl VectorSet {
     /// Creates a set without samples, for vectors of `len` numbers.
     #[must_use]
     pub fn empty(len: usize) -> Self {
-        Self { numbers: Vec::new(), labels: Vec::new(), len }
+        Self { numbers: Vec::new(), labels: Vec::new(), len, clients: None }
     }
 
     /// Creates a set without samples, for `count` vectors of `len` numbers.
     #[must_use]
     pub fn with_capacity(len: usize, count: usize) -> Self {
-        Self { numbers: Vec::with_capacity(len * count), labels: Vec::with_capacity(count), len }
+        Self { numbers: Vec::with_capacity(len * count), labels: Vec::with_capacity(count), len, clients: None }
+    }
+
+    /// Creates a set of vectors of `len` numbers, one after another, with the class and the natural client of each.
+    ///
+    /// # Panics
+    /// If there aren't `len` numbers for each label.
+    #[must_use]
+    pub fn new(numbers: Vec<f32>, labels: Vec<u16>, len: usize, clients: Option<Vec<u32>>) -> Self {
+        assert_eq!(numbers.len(), labels.len() * len, "the numbers of all samples");
+        Self { numbers, labels, len, clients }
     }
 
     /// Adds a sample.
@@ -186,7 +200,8 @@ impl Split {
     #[must_use]
     pub fn natural_clients(&self) -> Option<Cow<'_, [u32]>> {
         match self {
-            Self::Images(_) | Self::Vectors(_) => None,
+            Self::Images(set) => set.clients.as_deref().map(Cow::Borrowed),
+            Self::Vectors(set) => set.clients.as_deref().map(Cow::Borrowed),
             Self::Text(set) => Some(Cow::Borrowed(&set.clients)),
             Self::Synthetic(made) => Some(Cow::Owned(made.clients())),
         }

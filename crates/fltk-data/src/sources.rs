@@ -17,7 +17,7 @@ pub mod synthetic;
 use fltk_core::catalogue::DatasetEntry;
 
 pub(crate) use self::source::Layout;
-pub use self::source::{Augmentation, EmbeddedFile, Format, Normalization, Source, SourceFile};
+pub use self::source::{Augmentation, EmbeddedFile, Format, Normalization, Preparation, Source, SourceFile};
 use crate::error::DataError;
 
 /// All data sets.

@@ -1,6 +1,6 @@
 //! The steps between an image of the data set and the net: augmentation, padding and normalization, all in one pass into NHWC floats.
 //!
-//! The same rule applies in all settings (data-parallel and federated). The data set's description ([`Source`]) has the normalization,
+//! The same rule applies in all settings (data-parallel and federated). The data set's [`Preparation`] has the normalization,
 //! `(p/255 - mean) / deviation`, and the augmentation in training.
 //!
 //! Test sets are never augmented. Padding, for a crop or up to a larger input (LeNet-5 takes 32x32), uses black pixels *before*
@@ -12,7 +12,7 @@ use rand::Rng;
 
 use crate::{
     epoch::EpochKey,
-    sources::{Augmentation, Normalization, Source},
+    sources::{Augmentation, Preparation},
 };
 
 /// The number of pixels by which a random crop may move an image in each direction.
@@ -33,6 +33,18 @@ pub enum TransformError {
     },
 }
 
+/// Returns the numbers of pixels, vertically and horizontally, by which samples of shape `from` are padded on each side to be of shape `to`.
+///
+/// # Errors
+/// If `to` has another number of channels than `from`, is smaller, or is larger by an odd number of pixels.
+pub fn check_fits(from: [usize; 3], to: [usize; 3]) -> Result<[usize; 2], TransformError> {
+    let padding = |axis: usize| to[axis].checked_sub(from[axis]).filter(|extra| extra % 2 == 0).map(|extra| extra / 2);
+    match (from[0] == to[0], padding(1), padding(2)) {
+        (true, Some(vertical), Some(horizontal)) => Ok([vertical, horizontal]),
+        _ => Err(TransformError::Shape { from, to }),
+    }
+}
+
 /// The transform of one split: from `[C, H, W]` bytes to `[H, W, C]` floats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transform {
@@ -47,32 +59,28 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// Returns the training transform of `source` for images of shape `from`, padded to `to` (`None`: no padding). Shapes are `[C, H, W]`.
+    /// Returns the training transform of `preparation` for images of shape `from`, padded to `to` (`None`: no padding). Shapes are `[C, H, W]`.
     ///
     /// # Errors
     /// If `to` has another number of channels than `from`, is smaller, or is larger by an odd number of pixels.
-    pub fn train(source: &Source, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
-        Ok(Self { augmentation: source.augmentation, ..Self::test(source, from, to)? })
+    pub fn train(preparation: &Preparation, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
+        Ok(Self { augmentation: preparation.augmentation, ..Self::test(preparation, from, to)? })
     }
 
     /// Returns the test transform: the training transform without augmentation.
     ///
     /// # Errors
     /// As [`Transform::train`].
-    pub fn test(source: &Source, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
+    pub fn test(preparation: &Preparation, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
         let to = to.unwrap_or(from);
-        let padding = |axis: usize| to[axis].checked_sub(from[axis]).filter(|extra| extra % 2 == 0).map(|extra| extra / 2);
-        let (true, Some(vertical), Some(horizontal)) = (from[0] == to[0], padding(1), padding(2)) else {
-            return Err(TransformError::Shape { from, to });
-        };
-        Ok(Self { padding: [vertical, horizontal], ..Self::plain(source, from) })
+        Ok(Self { padding: check_fits(from, to)?, ..Self::plain(preparation, from) })
     }
 
     /// Returns only the normalization, for images of shape `from`.
     #[must_use]
-    pub fn plain(source: &Source, from: [usize; 3]) -> Self {
-        let table = (0..from[0]).map(|channel| normalization_table(source.normalization, channel)).collect();
-        let deviations = source.normalization.deviation;
+    pub fn plain(preparation: &Preparation, from: [usize; 3]) -> Self {
+        let table = (0..from[0]).map(|channel| normalization_table(preparation, channel)).collect();
+        let deviations = &preparation.deviation;
         let deviation = (0..from[0]).map(|channel| deviations[channel % deviations.len()]).collect();
         Self { from, padding: [0, 0], augmentation: Augmentation::None, table, deviation }
     }
@@ -230,8 +238,8 @@ fn fill(row: &mut [f32], pixel: &[f32]) {
     }
 }
 
-fn normalization_table(normalization: Normalization, channel: usize) -> [f32; 256] {
-    let Normalization { mean, deviation } = normalization;
+fn normalization_table(preparation: &Preparation, channel: usize) -> [f32; 256] {
+    let Preparation { mean, deviation, .. } = preparation;
     // A local copy has the data set's own number of channels, which the reader checked.
     let (mean, deviation) = (mean[channel % mean.len()], deviation[channel % deviation.len()]);
     std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / deviation)
@@ -276,7 +284,7 @@ mod tests {
     #[test]
     fn fused_crop_flip_and_normalization_are_correct() {
         let image: Vec<u8> = (0..3072u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-        let train = Transform::train(&cifar10::SOURCE, [3, 32, 32], None).expect("no padding");
+        let train = Transform::train(&cifar10::SOURCE.preparation(), [3, 32, 32], None).expect("no padding");
         let mut seen = BTreeMap::new();
         for sample in 0..2000 {
             let placement = Placement::draw(&key(1), sample);
@@ -296,8 +304,8 @@ mod tests {
     fn noise_moves_with_the_image() {
         let noise: Vec<u8> = (0..3072u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 12) as u8).collect();
         let values: Vec<f32> = noise.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        let cifar = Transform::train(&cifar10::SOURCE, [3, 32, 32], None).expect("no padding");
-        let padded = Transform::train(&mnist::SOURCE, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
+        let cifar = Transform::train(&cifar10::SOURCE.preparation(), [3, 32, 32], None).expect("no padding");
+        let padded = Transform::train(&mnist::SOURCE.preparation(), [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
         for (transform, len) in [(cifar, 3072), (padded, 784)] {
             for sample in 0..100 {
                 let expected = apply(&transform, &noise[..len], 1, sample);
@@ -321,7 +329,7 @@ mod tests {
     #[test]
     fn test_samples_are_never_augmented() {
         let image: Vec<u8> = (0..3072).map(|index| (index % 251) as u8).collect();
-        let test = Transform::test(&cifar100::SOURCE, [3, 32, 32], None).expect("no padding");
+        let test = Transform::test(&cifar100::SOURCE.preparation(), [3, 32, 32], None).expect("no padding");
         let expected = reference(&image, 32, Placement::CENTERED, &[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]);
         for sample in 0..20 {
             assert_eq!(apply(&test, &image, u64::from(sample), sample), expected);
@@ -332,17 +340,17 @@ mod tests {
     #[test]
     fn mnist_is_normalized_and_fashion_mnist_scaled() {
         let image: Vec<u8> = (0..784).map(|index| (index % 256) as u8).collect();
-        let mnist = Transform::train(&mnist::SOURCE, [1, 28, 28], None).expect("no padding");
+        let mnist = Transform::train(&mnist::SOURCE.preparation(), [1, 28, 28], None).expect("no padding");
         assert_eq!(apply(&mnist, &image, 0, 0), reference(&image, 28, Placement::CENTERED, &[0.1307], &[0.3081]));
         // PyTorch gives these values for 0 and 255: (0 - 0.1307) / 0.3081 and (1 - 0.1307) / 0.3081.
         assert_eq!((apply(&mnist, &image, 0, 0)[0], apply(&mnist, &image, 0, 0)[255]), (-0.424_212_96, 2.821_486_7));
-        let fashion = Transform::train(&fashion_mnist::SOURCE, [1, 28, 28], None).expect("no padding");
+        let fashion = Transform::train(&fashion_mnist::SOURCE.preparation(), [1, 28, 28], None).expect("no padding");
         assert_eq!(apply(&fashion, &image, 0, 0)[..256], std::array::from_fn::<f32, 256, _>(|pixel| pixel as f32 / 255.0));
     }
 
     #[test]
     fn larger_inputs_are_padded_with_black() {
-        let padded = Transform::test(&mnist::SOURCE, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
+        let padded = Transform::test(&mnist::SOURCE.preparation(), [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
         assert_eq!(padded.output_shape(), [32, 32, 1]);
         let output = apply(&padded, &[255; 784], 0, 0);
         let black = -0.424_212_96;
@@ -355,7 +363,7 @@ mod tests {
     #[test]
     fn mismatched_inputs_are_refused() {
         for to in [[3, 28, 28], [1, 27, 28], [1, 29, 29], [1, 26, 26]] {
-            let error = Transform::train(&mnist::SOURCE, [1, 28, 28], Some(to)).expect_err("no fit");
+            let error = Transform::train(&mnist::SOURCE.preparation(), [1, 28, 28], Some(to)).expect_err("no fit");
             assert_eq!(error, TransformError::Shape { from: [1, 28, 28], to });
         }
     }

@@ -43,12 +43,13 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
         problems.push(*problem);
         return None;
     }
-    check_choice(&task.dataset.data, &catalogues.datasets, "dataset", places, problems);
+    check_choice(&task.dataset.data, catalogues.of_dataset(&task.dataset.data), "dataset", places, problems);
     check_network(&task, catalogues, places, problems);
     check_train(&task.train, catalogues, places, problems);
     check_priorities(&task, places, problems);
     check_resources(&task, places, problems);
-    let dataset = catalogues.datasets.get(task.dataset.name())?;
+    let dataset = catalogues.dataset(&task.dataset.data)?;
+    check_own(&task, places, problems);
     match &task.setting {
         Setting::Federated(config) => {
             check_federated(config, places, problems);
@@ -102,7 +103,8 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         Box::new(Problem::error(place.span, error.to_string()))
     };
     settle_network(&mut task.network, &catalogues.nets).map_err(|error| refuse("network", error))?;
-    settle_with(&mut task.dataset.data, &catalogues.datasets).map_err(|error| refuse("dataset", error))?;
+    let datasets = catalogues.of_dataset(&task.dataset.data);
+    settle_with(&mut task.dataset.data, datasets).map_err(|error| refuse("dataset", error))?;
     if catalogues.losses.get(&task.loss).is_none() {
         return Err(refuse("loss", ChoiceError::Unknown { name: task.loss.clone() }));
     }
@@ -236,11 +238,22 @@ pub(crate) fn check_entry(choice: &Choice, entry: &Entry, path: &str, places: &P
     }
 }
 
+/// Checks what data of one's own can't be used for.
+fn check_own(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let Setting::Federated(config) = &task.setting else { return };
+    if task.dataset.is_own() && config.has_own_data() {
+        let place = places.at("federated.data");
+        let message = "clients that have data of their own need a data set by name: the classes and the normalization of data of one's own are those of its files";
+        let problem = Problem::error(place.span, message).label(places.at("dataset").span, "data of one's own");
+        problems.push(problem.hint("name the data set, and leave `format` out; or leave `data: here` out"));
+    }
+}
+
 fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if task.dataset.path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
-        problems.push(
-            Problem::error(places.at("dataset.path").span, "the path of the data set is empty").hint("leave `path` out to use the cache"),
-        );
+        let problem = Problem::error(places.at("dataset.path").span, "the path of the data set is empty");
+        let hint = if task.dataset.is_own() { "it is a file, an archive or a folder" } else { "leave `path` out to use the cache" };
+        problems.push(problem.hint(hint));
     }
     let (shown, net, path) = match &task.network {
         NetworkConfig::Named(net) => (net.name(), net, "network".to_owned()),
@@ -254,7 +267,7 @@ fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, prob
         }
     };
     check_choice(net, &catalogues.nets, &path, places, problems);
-    let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(task.dataset.name())) else { return };
+    let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.dataset(&task.dataset.data)) else { return };
     if !net.takes.contains(dataset.gives) {
         let has_type = places.root.get("network").is_some_and(|network| network.get("type").is_some());
         let (place, name) = (places.at(if has_type { "network.type" } else { "network" }), dataset.entry.name);

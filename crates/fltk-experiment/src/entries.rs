@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value as Json, json};
 
 use super::schema;
-use fltk_core::catalogue::{Catalogue, Catalogues, Constant, DatasetEntry, Entry, Kind, Parameter, Preset, Range, Tag};
+use fltk_core::{
+    catalogue::{Catalogue, Catalogues, Constant, DatasetEntry, Entry, Kind, Parameter, Preset, Range, Tag},
+    experiment::FOUND_OUT,
+};
 
 /// The alternative to the name of a net, for hints.
 pub(crate) const OWN_NET: &str =
@@ -61,7 +64,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
             names
         }
         "network" => network(catalogues),
-        "dataset" => datasets(&catalogues.datasets),
+        "dataset" => datasets(catalogues),
         "dataset_name" => names(&catalogues.datasets, "The name of a data set."),
         "loss" => names(&catalogues.losses, "A loss over (logits, class index), with PyTorch's name."),
         "optimizer" => tagged(&catalogues.optimizers, "A local optimizer, with PyTorch's formulas and defaults."),
@@ -88,7 +91,8 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
                 .chain(all_parameters(&catalogues.availability))
                 .chain(all_parameters(&catalogues.optimizers))
                 .chain(all_parameters(&catalogues.nets))
-                .chain(all_parameters(&catalogues.datasets));
+                .chain(all_parameters(&catalogues.datasets))
+                .chain(all_parameters(&catalogues.formats));
             return nested(parameters, name);
         }
     })
@@ -101,9 +105,14 @@ fn nested(parameters: impl Iterator<Item = Parameter>, name: &str) -> Option<Jso
             Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
         }
         Kind::Choice { entries, .. } => entries.iter().find_map(|entry| nested(entry.parameters.iter().copied(), name)),
-        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Word(_) | Kind::Numbers { .. } | Kind::Wholes { .. } | Kind::Path => {
-            None
-        }
+        Kind::Number(_)
+        | Kind::Whole { .. }
+        | Kind::Switch
+        | Kind::Word(_)
+        | Kind::Text
+        | Kind::Numbers { .. }
+        | Kind::Wholes { .. }
+        | Kind::Path => None,
     })
 }
 
@@ -124,8 +133,36 @@ fn tagged<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
     json!({ "oneOf": variants, "description": doc })
 }
 
+/// A block whose `name` is that of a data set, with a path if it is read from files; or a block with the path of data of one's own, and its format unless that
+/// is found out.
+fn datasets(catalogues: &Catalogues) -> Json {
+    let known = known_datasets(&catalogues.datasets);
+    if catalogues.formats.iter().next().is_none() {
+        return known;
+    }
+    let path = json!({ "type": "string", "description": "The file, archive or folder, relative to the experiment file." });
+    let mut unsaid = Json::Null;
+    let variants = catalogues.formats.iter().map(|format| {
+        let mut variant = variant(&format.entry, Tag::Format.name());
+        variant["properties"]["path"] = path.clone();
+        variant["required"] = json!([Tag::Format.name(), "path"]);
+        if format.entry.name == FOUND_OUT {
+            unsaid = variant.clone();
+        }
+        variant
+    });
+    let own = json!({ "oneOf": variants.collect::<Vec<_>>(), "description": "Data of one's own, with its format." });
+    let mut alternatives = vec![known, own];
+    if let Some(properties) = unsaid.get_mut("properties").and_then(Json::as_object_mut) {
+        properties.shift_remove(Tag::Format.name());
+        unsaid["required"] = json!(["path"]);
+        alternatives.push(unsaid);
+    }
+    json!({ "anyOf": alternatives, "description": "A data set with its settings, or with its own path; or data of one's own." })
+}
+
 /// A block whose `name` is that of a data set; with a path if it is read from files.
-fn datasets(datasets: &Catalogue<DatasetEntry>) -> Json {
+fn known_datasets(datasets: &Catalogue<DatasetEntry>) -> Json {
     let path = json!({ "type": ["string", "null"], "default": null, "description": "A folder or archive to read instead of the cache and the known sources." });
     let variants = datasets.iter().map(|dataset| {
         let mut variant = variant(&dataset.entry, Tag::Name.name());
@@ -204,7 +241,7 @@ fn property(parameter: &Parameter) -> Json {
         Kind::Wholes { count_min, count_max, min, max } => {
             json!({ "type": "array", "items": whole(min, max), "minItems": count_min, "maxItems": count_max })
         }
-        Kind::Path => json!({ "type": "string" }),
+        Kind::Text | Kind::Path => json!({ "type": "string" }),
         Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),
     };
     schema["description"] = parameter.doc.into();

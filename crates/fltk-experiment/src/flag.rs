@@ -17,7 +17,8 @@ pub fn parse_partition(text: &str, catalogues: &Catalogues) -> Result<Choice, Re
 /// Every problem in the text.
 pub fn parse_dataset(text: &str, name: &str, catalogues: &Catalogues) -> Result<DatasetConfig, Report> {
     let read = |json| serde_json::from_value(json).ok().map(|DatasetConfig { data, path }| (data, path));
-    parse_with(text, name, &catalogues.datasets, catalogues, read).map(|(data, path)| DatasetConfig { data, path })
+    let of = |choice: &Choice| catalogues.of_dataset(choice);
+    parse_with(text, name, catalogues.datasets.kind(), of, catalogues, read).map(|(data, path)| DatasetConfig { data, path })
 }
 
 /// Returns the optimizer that `text` describes, in YAML or JSON, as under `optimizer` in an experiment file.
@@ -39,14 +40,15 @@ pub fn parse_strategy(text: &str, name: &str, catalogues: &Catalogues) -> Result
 /// Parses a block. `flag` is the name of the text in reports.
 fn parse<T: AsRef<Entry>>(text: &str, flag: &str, catalogue: &Catalogue<T>, catalogues: &Catalogues) -> Result<Choice, Report> {
     let read = |json| serde_json::from_value(json).ok().map(|choice| (choice, ()));
-    parse_with(text, flag, catalogue, catalogues, read).map(|(choice, ())| choice)
+    parse_with(text, flag, catalogue.kind(), |_| catalogue, catalogues, read).map(|(choice, ())| choice)
 }
 
-/// Parses a block, of which `read` makes a choice and what isn't in the catalogue.
-fn parse_with<T: AsRef<Entry>, R>(
+/// Parses a block of the definition `kind`, of which `read` makes a choice of a catalogue, which `of` finds, and what isn't in the catalogue.
+fn parse_with<'a, T: AsRef<Entry> + 'static, R>(
     text: &str,
     flag: &str,
-    catalogue: &Catalogue<T>,
+    kind: &str,
+    of: impl Fn(&Choice) -> &'a Catalogue<T>,
     catalogues: &Catalogues,
     read: impl Fn(serde_json::Value) -> Option<(Choice, R)>,
 ) -> Result<(Choice, R), Report> {
@@ -54,10 +56,10 @@ fn parse_with<T: AsRef<Entry>, R>(
     let value = match tree::read(text, 0, &mut problems) {
         Ok(mut node) => {
             let root = experiment_schema::experiment(catalogues);
-            shape::check(root, &root["$defs"][catalogue.kind()], &mut node, catalogue.kind(), &mut problems);
-            let choice = read(node.to_json()).and_then(|(choice, rest)| Some((catalogue.settle(choice).ok()?, rest)));
+            shape::check(root, &root["$defs"][kind], &mut node, kind, &mut problems);
+            let choice = read(node.to_json()).and_then(|(choice, rest)| Some((of(&choice).settle(choice).ok()?, rest)));
             if let Some((choice, _)) = &choice
-                && let Some(entry) = catalogue.get(choice.name())
+                && let Some(entry) = of(choice).get(choice.name())
             {
                 check_entry(choice, entry.as_ref(), "", &Places { root: &node, whole: node.span, names: &[] }, &mut problems);
             }

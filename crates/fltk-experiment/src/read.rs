@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fltk_core::catalogue::Catalogues;
+use fltk_core::{catalogue::Catalogues, experiment::FOUND_OUT};
 use serde_json::Value as Json;
 
 use super::{
@@ -216,7 +216,8 @@ fn default_name(network: &NetworkConfig, dataset: &DatasetConfig, names: &BTreeM
         NetworkConfig::Block { key, .. } => key,
         NetworkConfig::TorchScript { .. } => "torchscript",
     };
-    let base = format!("{network}-{}", dataset.name());
+    let dataset = if dataset.name() == FOUND_OUT { "own" } else { dataset.name() };
+    let base = format!("{network}-{dataset}");
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains_key(name)).unwrap_or(base)
 }

@@ -339,12 +339,16 @@ impl<'a> Checker<'a> {
         self.refuse(Problem::error(key_span.unwrap_or(node.span), format!("`{name}` can't be {}", node.describe())).hint(hint));
     }
 
-    /// Returns the keys by which a block is recognized: those of an object, or the tag of a union of objects.
+    /// Returns the keys by which a block is recognized: those of an object, or the tag of a union of objects; those of all alternatives of other unions.
     fn keys_of(&self, schema: &'a Json) -> Vec<&'a str> {
         let schema = resolve(self.root, schema);
         match (schema.get("properties").and_then(Json::as_object), alternatives(schema)) {
             (Some(properties), _) => properties.keys().map(String::as_str).collect(),
-            (None, Some(alternatives)) => tag_of(self.root, alternatives).into_iter().collect(),
+            (None, Some(alternatives)) => match tag_of(self.root, alternatives) {
+                Some(tag) => vec![tag],
+                // A union of unions of blocks, such as known data sets and formats.
+                None => alternatives.iter().flat_map(|alternative| self.keys_of(alternative)).collect(),
+            },
             (None, None) => Vec::new(),
         }
     }

@@ -37,6 +37,7 @@ fn check_parameter(parameter: &Parameter, at: &str) {
         }
         (Some(Value::Switch(_)), Kind::Switch) => true,
         (Some(Value::Word(word)), Kind::Word(words)) => words.contains(&&*word),
+        (Some(Value::Word(_)), Kind::Text) => true,
         _ => false,
     };
     assert!(is_possible, "{at}: {:?}", parameter.preset);
@@ -47,6 +48,7 @@ fn every_entry_is_documented_and_its_defaults_are_possible() {
     let all = catalogues();
     check(&all.nets);
     check(&all.datasets);
+    check(&all.formats);
     check(&all.partitioners);
     check(&all.strategies);
     check(&all.selections);

@@ -45,6 +45,7 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Wholes { count_min, count_max, min, max } => {
             vec(prop_oneof![Just(max), min..=max], count_min..=count_max.min(5)).prop_map(Value::Wholes).boxed()
         }
+        Kind::Text => "[a-z _-]{0,12}".prop_map(|text| Value::from(text.as_str())).boxed(),
         Kind::Path => path().prop_map(|path| Value::Path(path.into())).boxed(),
         Kind::Choice { tag, entries, .. } => {
             let named = if tag == Tag::Law { Choice::law } else { Choice::new };

@@ -93,7 +93,7 @@ impl RunSummary {
             task: description.task.to_string(),
             kind: description.hyperparameters.text("kind").to_owned(),
             network: network(&description.hyperparameters),
-            dataset: description.hyperparameters.text("dataset.name").to_owned(),
+            dataset: description.hyperparameters.dataset(),
             seed: description.seed.0,
             group: description.group.clone(),
             status: *status,

@@ -30,6 +30,9 @@ pub enum TrainError {
         /// The shape `[C, H, W]` of the data set's images.
         shape: [usize; 3],
     },
+    /// The images can't be padded to those that the net is made for.
+    #[error(transparent)]
+    Shape(#[from] fltk_data::TransformError),
     /// An image net was given text, or a language model was given images.
     #[error("net `{net}` reads {net_reads}, the data set has {data_has}")]
     InputKind {

@@ -6,7 +6,7 @@ use fltk_core::{
     catalogue::{Choice, Entry, SampleKinds},
     model_state::{TensorRole, TensorSpec},
 };
-use fltk_data::Dataset;
+use fltk_data::{Dataset, transform::check_fits};
 use serde::Serialize;
 use tch::{TchError, Tensor};
 
@@ -134,7 +134,10 @@ pub(crate) fn input_for(spec: &NetSpec, data: InputShape) -> Result<InputShape, 
             }
             SampleKinds::Images { .. } => Ok(data),
             SampleKinds::One(_) if net_classes != data_classes => Err(TrainError::Classes { net, net_classes, data_classes }),
-            SampleKinds::One(_) => Ok(spec.input),
+            SampleKinds::One(_) => match spec.input {
+                InputShape::Images { shape: to, .. } => Ok(check_fits(shape, to).map(|_| spec.input)?),
+                InputShape::Tokens { .. } => Ok(spec.input),
+            },
         },
         (InputShape::Tokens { .. }, InputShape::Tokens { .. }) => Ok(data),
         (InputShape::Images { .. }, InputShape::Tokens { .. }) => {
@@ -144,6 +147,14 @@ pub(crate) fn input_for(spec: &NetSpec, data: InputShape) -> Result<InputShape, 
             Err(TrainError::InputKind { net, net_reads: "tokens", data_has: "images" })
         }
     }
+}
+
+/// Checks that a net takes samples of the shape `data`, which isn't known before data of one's own is read.
+///
+/// # Errors
+/// If it doesn't, or there is no such net.
+pub fn check_takes(net: &str, data: InputShape) -> Result<(), TrainError> {
+    input_for(find(net)?, data).map(|_| ())
 }
 
 /// Builds a net for `input`, which [`input_for`] returned, with these settings, and defaults for the others.
@@ -240,6 +251,7 @@ mod tests {
         let input = |net, data| input_for(find(net).unwrap(), data);
         assert_eq!(input("LeNet5", MNIST).unwrap(), InputShape::Images { shape: [1, 32, 32], classes: 10 });
         assert!(matches!(input("Cifar10CNN", CIFAR100), Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })));
+        assert!(matches!(input("LeNet5", InputShape::Images { shape: [784, 1, 1], classes: 10 }), Err(TrainError::Shape(_))));
         assert!(matches!(input("VGG11", MNIST), Err(TrainError::Pixels { pixels_min: 32, .. })));
         for net in ["RedditLSTM", "CharLSTM"] {
             assert!(matches!(input(net, MNIST), Err(TrainError::InputKind { .. })), "{net}");

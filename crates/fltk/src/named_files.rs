@@ -39,7 +39,7 @@ pub fn check(parsed: Parsed, base: &Path) -> Result<Parsed, Report> {
     let mut problems = Vec::new();
     for place in &parsed.file_places {
         let Some(task) = parsed.experiment.tasks.get(place.task) else { continue };
-        let (Setting::Federated(config), Some(dataset)) = (&task.setting, crate::catalogues().datasets.get(task.dataset.name())) else {
+        let (Setting::Federated(config), Some(dataset)) = (&task.setting, crate::catalogues().dataset(&task.dataset.data)) else {
             continue;
         };
         let Some((setting, path)) = task.files().into_iter().find(|(setting, _)| *setting == place.setting) else { continue };

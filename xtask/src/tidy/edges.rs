@@ -66,6 +66,9 @@ const OWNERS: &[(&str, &str)] = &[
     ("indicatif", "fltk fltk-torch"),
     ("zip", "fltk-data fltk-train xtask"),
     ("cargo_metadata", "xtask"),
+    ("image", "fltk-data"),
+    ("npyz", "fltk-data"),
+    ("parquet", "fltk-data"),
 ];
 
 /// The libraries that a package may not reach, even indirectly, separated by spaces, and a description of the package.

@@ -12,6 +12,9 @@ use serde::{
 
 use super::{Constant, Entry, Kind, Parameter, Preset};
 
+/// The largest length of a text in characters: it is the name of a column or of an array.
+const TEXT_CHARS_MAX: usize = 256;
+
 /// An entry by name, with values for its parameters. In files it is a block such as `{ type: FedProx, mu: 0.01 }`.
 ///
 /// A choice that was read from a file has a value for every parameter of its entry, in the entry's order, each of the right type and within
@@ -32,6 +35,8 @@ pub enum Tag {
     Law,
     /// `name`, for data sets.
     Name,
+    /// `format`, for data of one's own.
+    Format,
 }
 
 impl Tag {
@@ -42,6 +47,7 @@ impl Tag {
             Self::Type => "type",
             Self::Law => "law",
             Self::Name => "name",
+            Self::Format => "format",
         }
     }
 }
@@ -130,6 +136,12 @@ impl Choice {
         Self { tag: Tag::Name, ..Self::new(name) }
     }
 
+    /// Creates the choice of the format `name` of one's own data.
+    #[must_use]
+    pub fn format(name: &str) -> Self {
+        Self { tag: Tag::Format, ..Self::new(name) }
+    }
+
     /// Returns the same choice with a value for `parameter`.
     #[must_use]
     pub fn with(mut self, parameter: &str, value: impl Into<Value>) -> Self {
@@ -145,6 +157,12 @@ impl Choice {
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// Returns the key that holds the name.
+    #[must_use]
+    pub fn tag(&self) -> Tag {
+        self.tag
     }
 
     /// Returns the name of the entry.
@@ -254,6 +272,9 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         (Value::Whole(value), Kind::Whole { min, max }) if (min..=max).contains(&value) => Ok(Value::Whole(value)),
         (Value::Switch(value), Kind::Switch) => Ok(Value::Switch(value)),
         (Value::Word(value), Kind::Word(words)) if words.contains(&&*value) => Ok(Value::Word(value)),
+        (Value::Word(text), Kind::Text) if text.chars().count() <= TEXT_CHARS_MAX && !text.contains(char::is_control) => {
+            Ok(Value::Word(text))
+        }
         (Value::Numbers(values), Kind::Numbers { count_min, count_max, each })
             if (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| each.contains(*value)) =>
         {
@@ -398,7 +419,7 @@ impl<'de> Deserialize<'de> for Choice {
                 let mut block: Vec<(String, serde_json::Value)> =
                     std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?;
                 // Where several are keys, the later ones are parameters.
-                let tags = [Tag::Type, Tag::Law, Tag::Name];
+                let tags = [Tag::Type, Tag::Law, Tag::Name, Tag::Format];
                 let named = tags.into_iter().find_map(|tag| Some((tag, block.iter().position(|(key, _)| key == tag.name())?)));
                 let (tag, at) = named.ok_or_else(|| de::Error::missing_field(Tag::Type.name()))?;
                 let name: String = serde_json::from_value(block.remove(at).1).map_err(de::Error::custom)?;

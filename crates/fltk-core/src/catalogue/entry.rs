@@ -83,6 +83,8 @@ pub enum SampleKind {
     },
     /// Text, in which the next token is predicted.
     Text,
+    /// Samples of which nothing is known before they are read: data of one's own.
+    Unread,
 }
 
 impl SampleKind {
@@ -105,6 +107,7 @@ impl fmt::Display for SampleKind {
             Self::Images { channels, pixels: 1, classes } => write!(f, "vectors of {channels} numbers in {classes} classes"),
             Self::Images { channels, pixels, classes } => write!(f, "images of {channels}x{pixels}x{pixels} in {classes} classes"),
             Self::Text => f.write_str("text"),
+            Self::Unread => f.write_str("samples that aren't read yet"),
         }
     }
 }
@@ -124,10 +127,11 @@ pub enum SampleKinds {
 }
 
 impl SampleKinds {
-    /// Returns true if the net takes samples of this kind.
+    /// Returns true if the net takes samples of this kind, or may take them when they are read.
     #[must_use]
     pub fn contains(self, kind: SampleKind) -> bool {
         match (self, kind) {
+            (_, SampleKind::Unread) => true,
             (Self::One(own), given) => own == given,
             (Self::Images { pixels_min, .. }, SampleKind::Images { pixels, .. }) => pixels >= pixels_min,
             (Self::Images { .. }, SampleKind::Text) => false,
@@ -244,12 +248,25 @@ pub struct DatasetEntry {
 }
 
 impl DatasetEntry {
-    /// Returns the number of class labels; `None` for text.
+    /// Returns the number of class labels; `None` for text, and if it isn't known before the data is read.
     #[must_use]
     pub const fn num_classes(&self) -> Option<u32> {
         match self.gives {
             SampleKind::Images { classes, .. } => Some(classes),
-            SampleKind::Text => None,
+            SampleKind::Text | SampleKind::Unread => None,
+        }
+    }
+
+    /// Creates the entry of a format of data of one's own, of which everything else is known when it is read. It may have clients of its own.
+    #[must_use]
+    pub const fn format(entry: Entry, may_have_natural_clients: bool) -> Self {
+        Self {
+            entry,
+            gives: SampleKind::Unread,
+            num_train: None,
+            has_natural_clients: may_have_natural_clients,
+            natural_clients: None,
+            has_files: true,
         }
     }
 }
@@ -565,6 +582,7 @@ mod tests {
         };
         check(SampleKinds::One(GREY), [true, false, false], "images of 1x28x28 in 10 classes");
         check(SampleKinds::One(SampleKind::Text), [false, false, true], "text");
+        assert!(SampleKinds::One(GREY).contains(SampleKind::Unread) && SampleKinds::One(SampleKind::Text).contains(SampleKind::Unread));
         check(SampleKinds::Images { pixels_min: 1, typical: GREY }, [true, true, false], "images or vectors");
         check(SampleKinds::Images { pixels_min: 32, typical: COLOR }, [false, true, false], "images of at least 32x32");
         for other in [SampleKind::images(3, 28, 10), SampleKind::images(1, 32, 10), SampleKind::images(1, 28, 62)] {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::OnceLock};
 
 use super::{
-    AttackEntry, Choice, ChoiceError, CompressionEntry, DatasetEntry, Entry, NetEntry, PartitionerEntry, SelectionEntry, StrategyEntry,
+    AttackEntry, Choice, ChoiceError, CompressionEntry, DatasetEntry, Entry, NetEntry, PartitionerEntry, SelectionEntry, StrategyEntry, Tag,
 };
 
 /// The entries of one kind.
@@ -62,6 +62,8 @@ pub struct Entries {
     pub nets: Vec<&'static NetEntry>,
     /// The data sets.
     pub datasets: Vec<&'static DatasetEntry>,
+    /// The formats of data of one's own.
+    pub formats: Vec<&'static DatasetEntry>,
     /// The partitioners.
     pub partitioners: Vec<&'static PartitionerEntry>,
     /// The strategies.
@@ -91,6 +93,8 @@ pub struct Catalogues {
     pub nets: Catalogue<NetEntry>,
     /// The data sets.
     pub datasets: Catalogue<DatasetEntry>,
+    /// The formats of data of one's own.
+    pub formats: Catalogue<DatasetEntry>,
     /// The partitioners.
     pub partitioners: Catalogue<PartitionerEntry>,
     /// The strategies.
@@ -122,6 +126,7 @@ impl Catalogues {
         Self {
             nets: Catalogue::new("net", entries.nets),
             datasets: Catalogue::new("dataset", entries.datasets),
+            formats: Catalogue::new("format", entries.formats),
             partitioners: Catalogue::new("partition", entries.partitioners),
             strategies: Catalogue::new("strategy", entries.strategies),
             selections: Catalogue::new("selection", entries.selections),
@@ -134,6 +139,18 @@ impl Catalogues {
             losses: Catalogue::new("loss", entries.losses),
             schema: OnceLock::new(),
         }
+    }
+
+    /// Returns the entry of a data set: one of the known ones, or the format of data of one's own.
+    #[must_use]
+    pub fn dataset(&self, data: &Choice) -> Option<&'static DatasetEntry> {
+        self.of_dataset(data).get(data.name())
+    }
+
+    /// Returns the catalogue of which `data` is a choice: of data sets, or of formats.
+    #[must_use]
+    pub fn of_dataset(&self, data: &Choice) -> &Catalogue<DatasetEntry> {
+        if data.tag() == Tag::Format { &self.formats } else { &self.datasets }
     }
 
     /// Returns the schema that `make` made at the first call: a parser makes it once.

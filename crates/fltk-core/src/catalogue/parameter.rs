@@ -53,6 +53,8 @@ pub enum Kind {
         /// The largest value.
         max: u32,
     },
+    /// A short text, such as the name of a column.
+    Text,
     /// The path of a file of the user's, relative to the experiment file.
     Path,
     /// One of several entries with parameters of their own.
@@ -84,6 +86,7 @@ impl fmt::Display for Kind {
             Self::Wholes { count_min, count_max, min, max } => {
                 write!(f, "a list of {count_min} to {count_max} whole numbers, each {min} to {max}")
             }
+            Self::Text => f.write_str("a text"),
             Self::Path => f.write_str("a path, relative to the experiment file"),
             Self::Choice { tag, entries, .. } => {
                 let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
@@ -350,6 +353,39 @@ impl Word {
             Value::Word(value) => self.1.iter().find(|word| ***word == *value).expect("a choice that was read has one of the words"),
             value => unreachable!("`{}` is a word, not {value:?}", self.0.name),
         }
+    }
+}
+
+/// A handle of a parameter that is a short text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Text(Parameter);
+
+impl Text {
+    /// Creates a parameter with a default.
+    #[must_use]
+    pub const fn new(name: &'static str, default: &'static str, doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Text, Preset::Value(Constant::Word(default))))
+    }
+
+    /// Returns the parameter as plain data, for its entry.
+    #[must_use]
+    pub const fn parameter(self) -> Parameter {
+        self.0
+    }
+
+    /// Returns this parameter's value in `choice`, or its default if `choice` doesn't give it.
+    #[must_use]
+    pub fn of(&self, choice: &Choice) -> String {
+        match self.0.value_in(choice) {
+            Value::Word(value) => value.as_ref().to_owned(),
+            value => unreachable!("`{}` is a text, not {value:?}", self.0.name),
+        }
+    }
+
+    /// The key in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.0.name
     }
 }
 

@@ -32,7 +32,12 @@ impl Labels {
 pub fn image_set(files: Vec<Vec<u8>>, labels: Labels, num_classes: usize) -> Result<ImageSet, (usize, FormatError)> {
     let record = labels.bytes() + IMAGE;
     let num_images = files.iter().map(|file| file.len() / record).sum::<usize>();
-    let mut set = ImageSet { pixels: Vec::with_capacity(num_images * IMAGE), labels: Vec::with_capacity(num_images), shape: [3, 32, 32] };
+    let mut set = ImageSet {
+        pixels: Vec::with_capacity(num_images * IMAGE),
+        labels: Vec::with_capacity(num_images),
+        shape: [3, 32, 32],
+        clients: None,
+    };
     for (index, file) in files.into_iter().enumerate() {
         append(&mut set, &file, labels, num_classes).map_err(|problem| (index, problem))?;
     }

@@ -24,7 +24,7 @@ pub fn image_set(images: Vec<u8>, labels: &[u8], side: u32, num_classes: usize) 
         return Err((0, FormatError::Empty));
     }
     check_labels(&labels, num_classes).map_err(|problem| (1, problem))?;
-    Ok(ImageSet { pixels, labels, shape: [1, side as usize, side as usize] })
+    Ok(ImageSet { pixels, labels, shape: [1, side as usize, side as usize], clients: None })
 }
 
 /// Returns the two files, images and labels, of these images of a set, in the order of `chosen`. Labels have to be below 256, and images to have one channel.
@@ -105,11 +105,11 @@ mod tests {
     fn written_files_are_read_back() {
         let images = file(IMAGES_MAGIC, &[2, 2, 2], &[1, 2, 3, 4, 5, 6, 7, 8]);
         let set = image_set(images, &file(LABELS_MAGIC, &[2], &[9, 0]), 2, 10).expect("a good pair");
-        assert_eq!(set, ImageSet { pixels: vec![1, 2, 3, 4, 5, 6, 7, 8], labels: vec![9, 0], shape: [1, 2, 2] });
+        assert_eq!(set, ImageSet { pixels: vec![1, 2, 3, 4, 5, 6, 7, 8], labels: vec![9, 0], shape: [1, 2, 2], clients: None });
         assert_eq!(set.image(1), [5, 6, 7, 8]);
         let [images, labels] = files(&set, &[1]);
         let chosen = image_set(images, &labels, 2, 10).expect("a good pair");
-        assert_eq!(chosen, ImageSet { pixels: vec![5, 6, 7, 8], labels: vec![0], shape: [1, 2, 2] });
+        assert_eq!(chosen, ImageSet { pixels: vec![5, 6, 7, 8], labels: vec![0], shape: [1, 2, 2], clients: None });
     }
 
     #[test]

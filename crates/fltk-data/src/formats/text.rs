@@ -78,7 +78,7 @@ fn vocabulary(text: &str) -> Result<BTreeMap<char, u16>, FormatError> {
 }
 
 /// Returns the text of each speaker, in order of first appearance.
-fn speakers(text: &str) -> Result<Vec<String>, FormatError> {
+pub(crate) fn speakers(text: &str) -> Result<Vec<String>, FormatError> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut texts: Vec<String> = Vec::new();
     let mut current = None;

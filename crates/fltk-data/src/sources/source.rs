@@ -7,7 +7,7 @@ use std::{
 
 use fltk_core::catalogue::DatasetEntry;
 
-use crate::formats::cifar;
+use crate::{digest::sha256_hex, formats::cifar};
 
 /// The description of one data set: all that is known of it in advance.
 pub struct Source {
@@ -77,6 +77,47 @@ impl Normalization {
     pub const SCALE: Self = Self { mean: &[0.0], deviation: &[1.0] };
 }
 
+/// The steps between an image and a net: what a data set's description has, or what was computed for data of one's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preparation {
+    /// The mean of each channel, which is subtracted; if there are fewer than channels, they repeat.
+    pub mean: Vec<f32>,
+    /// The standard deviation of each channel, by which is divided.
+    pub deviation: Vec<f32>,
+    /// The changes that training makes to images.
+    pub augmentation: Augmentation,
+}
+
+/// Equality is of numbers, none of which is NaN.
+impl Eq for Preparation {}
+
+impl Preparation {
+    /// The scaling of pixels to `p/255`, without augmentation.
+    #[must_use]
+    pub fn scale() -> Self {
+        Self { mean: vec![0.0], deviation: vec![1.0], augmentation: Augmentation::None }
+    }
+
+    /// Normalizes vectors of as many numbers as there are means, one after another.
+    pub fn normalize(&self, numbers: &mut [f32]) {
+        for sample in numbers.chunks_exact_mut(self.mean.len()) {
+            for ((number, mean), deviation) in sample.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *number = (*number - mean) / deviation;
+            }
+        }
+    }
+
+    /// Returns the normalization as a text, for records; of more than `max` channels, the digest of the means, then of the deviations, each as little-endian `f32`.
+    #[must_use]
+    pub fn recorded(&self, max: usize) -> String {
+        if self.mean.len() <= max {
+            return format!("mean {:?}, deviation {:?}", self.mean, self.deviation);
+        }
+        let bytes: Vec<u8> = self.mean.iter().chain(&self.deviation).flat_map(|value| value.to_le_bytes()).collect();
+        format!("{} means and deviations, sha256:{}", self.mean.len(), sha256_hex(&bytes))
+    }
+}
+
 /// The changes that training makes to images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augmentation {
@@ -91,6 +132,13 @@ impl Source {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.entry.entry.name
+    }
+
+    /// Returns the steps between its images and a net.
+    #[must_use]
+    pub fn preparation(&self) -> Preparation {
+        let Normalization { mean, deviation } = self.normalization;
+        Preparation { mean: mean.to_vec(), deviation: deviation.to_vec(), augmentation: self.augmentation }
     }
 
     /// True if `sha256` is the digest of a file of the published data set: as published, or with the same content unpacked or packed again.

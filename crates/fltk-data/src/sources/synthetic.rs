@@ -129,11 +129,11 @@ pub(crate) fn make(settings: &Choice) -> Option<Dataset> {
         }
     }
     let mut dataset = Dataset {
-        source: &SOURCE,
+        preparation: SOURCE.preparation(),
         class_names: CLASS_NAMES.map(str::to_owned).to_vec(),
         train: Split::Synthetic(Synthetic { law, ends: ends.into() }),
         test: Split::Vectors(test),
-        provenance: Provenance { origin: Origin::Made, files: Vec::new() },
+        provenance: Provenance { origin: Origin::Made, files: Vec::new(), normalization: None },
     };
     // A run that goes on notices if the samples are made in another way.
     let sha256 = hex::encode(samples_digest(&dataset));

@@ -2,7 +2,7 @@
 
 use super::super::{FederatedConfig, places::Places, report::Problem};
 use fltk_core::{
-    catalogue::{Catalogues, DatasetEntry},
+    catalogue::{Catalogues, DatasetEntry, SampleKind},
     experiment::{ATTACK_FRACTION, num_affected},
 };
 
@@ -92,7 +92,7 @@ fn check_attack(
     let Some(settings) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) else { return };
     let Some(attack) = catalogues.attacks.get(settings.name()) else { return };
     let at = |key: &str| places.at(&format!("federated.faults.attack.{key}"));
-    if attack.needs_labels && dataset.num_classes().is_none() {
+    if attack.needs_labels && dataset.gives == SampleKind::Text {
         let message = format!("`{}` changes class labels, and `{}` is text without any", attack.entry.name, dataset.entry.name);
         let others = catalogues.attacks.iter().filter(|other| !other.needs_labels);
         problems.push(Problem::error(at("type").span, message).hint(format!("for text: {}", super::partition::listed(others))));

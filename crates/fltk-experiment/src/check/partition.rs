@@ -5,7 +5,7 @@ use super::super::{
     places::{Place, Places},
     report::{Problem, Severity},
 };
-use fltk_core::catalogue::{Catalogues, Choice, ClientCount, DatasetEntry, Entry, PartitionerEntry};
+use fltk_core::catalogue::{Catalogues, Choice, ClientCount, DatasetEntry, Entry, PartitionerEntry, SampleKind};
 
 pub(super) fn check(
     config: &FederatedConfig,
@@ -48,6 +48,10 @@ fn check_needs(
         return refuse(at("type"), message, hint);
     }
     if !partitioner.needs_labels {
+        return;
+    }
+    if dataset.gives == SampleKind::Unread {
+        // Whether the classes fit shows when the data is loaded.
         return;
     }
     let Some(classes) = dataset.num_classes() else {

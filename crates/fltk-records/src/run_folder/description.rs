@@ -194,6 +194,15 @@ impl Hyperparameters {
         }
     }
 
+    /// Returns the name of the data set; of data of one's own, the last part of its path.
+    #[must_use]
+    pub fn dataset(&self) -> String {
+        match (self.text("dataset.name"), self.text("dataset.path"), self.text("dataset.format")) {
+            ("", path, format) => path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(format).to_owned(),
+            (name, ..) => name.to_owned(),
+        }
+    }
+
     /// Returns the number of rounds or epochs that the task asks for.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` takes what is out of range to the nearest end")]

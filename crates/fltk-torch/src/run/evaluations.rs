@@ -227,9 +227,10 @@ mod tests {
         let text =
             TextSet { tokens: (0..60).map(|token| token % 7).collect(), starts: vec![0, 20, 40], window: 15, clients: vec![0, 0, 1] };
         let class_names = (b'a'..b'h').map(|letter| char::from(letter).to_string()).collect();
-        let provenance = Provenance { origin: Origin::Embedded, files: Vec::new() };
+        let provenance = Provenance { origin: Origin::Embedded, files: Vec::new(), normalization: None };
         let train = Split::Text(text.clone());
-        let dataset = &Arc::new(Dataset { source: &shakespeare::SOURCE, class_names, train, test: Split::Text(text), provenance });
+        let dataset =
+            &Arc::new(Dataset { preparation: shakespeare::SOURCE.preparation(), class_names, train, test: Split::Text(text), provenance });
         let model = new_model("CharLSTM", dataset);
         let state = model.state().unwrap();
         let (config, parts) = (&FederatedConfig::new(2, 1, 1), &vec![vec![0, 2], vec![1]].into());

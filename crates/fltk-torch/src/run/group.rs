@@ -23,6 +23,7 @@ use fltk_records::{
     history::{End, Status},
     named,
 };
+use fltk_train::nets::{InputShape, check_takes};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -427,8 +428,9 @@ fn check_root(job: &Job, config: &FederatedConfig, parts: &Division) -> anyhow::
 /// Refuses a job that can't train with its data, or with the files that it names, whose paths are relative to `base`.
 ///
 /// # Errors
-/// If none of its clients or ranks could take a step, or a rank would have no samples for a synchronized batch norm.
+/// If the net doesn't take data of one's own, none of its clients or ranks could take a step, or a rank would have no samples for a synchronized batch norm.
 pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
+    check_own(job, dataset)?;
     match &job.task.setting {
         // Nobody here knows how much clients have of their own.
         Setting::Federated(config) if config.has_own_data() => {
@@ -474,4 +476,38 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
             Err(failure(Exit::Experiment, message))
         }
     }
+}
+
+/// Refuses data of one's own, of which nothing is known before it is read, that its net or its setting can't train with.
+fn check_own(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+    let task = &job.task;
+    if !task.dataset.is_own() {
+        return Ok(());
+    }
+    let refuse = |problem: &dyn std::fmt::Display| {
+        let path = task.dataset.path.as_deref().unwrap_or_default();
+        Err(failure(Exit::Experiment, format!("task `{}`, data `{path}`: {problem}", task.name)))
+    };
+    if let Some(net) = task.network.net()
+        && let Err(problem) = check_takes(net.name(), InputShape::of(dataset))
+    {
+        return refuse(&problem);
+    }
+    let Setting::Federated(config) = &task.setting else { return Ok(()) };
+    let is_text = dataset.image_shape().is_none();
+    if config.feature_noise > 0.0 && is_text {
+        return refuse(&"`feature_noise` is noise on images and vectors, and the data is text\nhint: leave it out");
+    }
+    let partitioner = fltk::catalogues().partitioners.get(config.partition.name());
+    if partitioner.is_some_and(|partitioner| partitioner.needs_labels) && is_text {
+        return refuse(
+            &"the partition divides by class labels, and the data is text without any\nhint: choose another partition, such as `natural_id`",
+        );
+    }
+    let attack =
+        config.faults.as_ref().and_then(|faults| faults.attack.as_ref()).and_then(|attack| fltk::catalogues().attacks.get(attack.name()));
+    if attack.is_some_and(|attack| attack.needs_labels) && is_text {
+        return refuse(&"the attack changes class labels, and the data is text without any\nhint: choose another attack");
+    }
+    Ok(())
 }

@@ -12,16 +12,22 @@ use fltk_records::{Hyperparameters, RunDescription, RunFolder};
 
 use super::{Context, host::host, job::Job};
 
-/// The digest of every file of `dataset`, and its source under `source`.
+/// The keys of [`provenance`] that aren't names of files.
+const NO_FILES: [&str; 2] = ["source", "normalization"];
+
+/// The digest of every file of `dataset`, its source under `source`, and under `normalization` the normalization that was computed from it, if any was.
 #[must_use]
 pub fn provenance(dataset: &Dataset) -> BTreeMap<String, String> {
-    digests(dataset).into_iter().chain([("source".to_owned(), dataset.provenance.to_string())]).collect()
+    let [source, normalization] = NO_FILES.map(str::to_owned);
+    let computed = dataset.provenance.normalization.iter().map(|text| (normalization.clone(), text.clone()));
+    digests(dataset).into_iter().chain([(source, dataset.provenance.to_string())]).chain(computed).collect()
 }
 
 /// The digest of every file of `dataset`, independent of their location.
 #[must_use]
 pub fn digests(dataset: &Dataset) -> BTreeMap<String, String> {
-    dataset.provenance.files.iter().map(|file| (file.name.clone(), format!("sha256:{}", file.sha256))).collect()
+    let name = |name: &str| if NO_FILES.contains(&name) { format!("./{name}") } else { name.to_owned() };
+    dataset.provenance.files.iter().map(|file| (name(&file.name), format!("sha256:{}", file.sha256))).collect()
 }
 
 /// Checks that `dataset` is the one that the run began with. Warns of another program or machine, for which bit-identical results aren't promised.
@@ -29,7 +35,7 @@ pub fn digests(dataset: &Dataset) -> BTreeMap<String, String> {
 /// # Errors
 /// If a file's digest differs.
 pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
-    let begun_with = begun.provenance.iter().filter(|(name, _)| *name != "source");
+    let begun_with = begun.provenance.iter().filter(|(name, _)| !NO_FILES.contains(&name.as_str()));
     if !begun_with.eq(&digests(dataset)) {
         let source = begun.provenance.get("source").map_or("another source", String::as_str);
         return Err(failure(

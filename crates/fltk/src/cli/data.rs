@@ -33,6 +33,8 @@ pub enum DataCommand {
 Examples:
   fltk data show fashion-mnist-mini
   fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg
+  fltk data show my/photos        # data of your own: a folder, file or zip
+  fltk data show '{path: table.csv, format: csv, label: species}'
   fltk data show '{name: synthetic, alpha: 0.5, clients: 10}' --partition '{type: natural_id}' --clients 10")]
     Show(DataShowArgs),
     /// Print which training samples each client of each federated task gets, or write them as data sets of the clients' own.

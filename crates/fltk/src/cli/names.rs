@@ -20,7 +20,7 @@ pub fn net() -> String {
 }
 
 pub fn dataset_or_block() -> String {
-    listed("The name of a data set, or a block as in an experiment file", &catalogues().datasets)
+    listed("The path of data of your own, a block as in an experiment file, or the name of a data set", &catalogues().datasets)
 }
 
 pub fn datasets() -> String {
@@ -49,6 +49,7 @@ pub fn kind_or_entry() -> String {
     let kinds = [
         all.nets.kind(),
         all.datasets.kind(),
+        all.formats.kind(),
         all.partitioners.kind(),
         all.strategies.kind(),
         all.selections.kind(),

@@ -77,6 +77,7 @@ fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
     vec![
         nets,
         kind("Data sets", &catalogues.datasets),
+        kind("Formats of data of one's own", &catalogues.formats),
         kind("Partitions", &catalogues.partitioners),
         kind("Strategies", &catalogues.strategies),
         kind("Selections of clients", &catalogues.selections),

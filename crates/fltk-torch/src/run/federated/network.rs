@@ -273,7 +273,8 @@ impl Network<'_> {
             Ok(carried)
         };
         let mut task = job.task.clone();
-        task.dataset.path = None;
+        // The path of data of one's own is another one at each node, and an experiment has one.
+        task.dataset.path = task.dataset.is_own().then(|| "data".to_owned());
         if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
             *torchscript = carried(torchscript)?;
         }

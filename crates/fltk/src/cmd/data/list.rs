@@ -44,7 +44,9 @@ pub fn run(cli: &Cli, locations: &LocationArgs) -> anyhow::Result<()> {
         let here = match row.origin {
             Some(fltk_data::Origin::Embedded) => "in the program".to_owned(),
             Some(fltk_data::Origin::Made) => "made when it is used".to_owned(),
-            Some(fltk_data::Origin::Folder(path) | fltk_data::Origin::Archive(path)) => path.display().to_string(),
+            Some(fltk_data::Origin::Folder(path) | fltk_data::Origin::Archive(path) | fltk_data::Origin::Own(path)) => {
+                path.display().to_string()
+            }
             None => format!("no: fltk data fetch {}", row.name),
         };
         let download = if row.download_bytes == 0 { String::new() } else { format!("{:.1} MB", megabytes(row.download_bytes)) };

@@ -1,11 +1,18 @@
 //! `fltk data show NAME`: sizes and class counts of a data set, and the heterogeneity of a split over clients.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use fltk_core::{experiment::DatasetConfig, seed::Seed};
+use fltk_core::{
+    experiment::{DatasetConfig, FOUND_OUT},
+    seed::Seed,
+};
 use fltk_data::{
     Dataset, SAMPLES_MADE_MAX, Split, heterogeneity,
     heterogeneity::{Heterogeneity, Summary},
+    sources,
 };
 use fltk_experiment::{parse_dataset, parse_partition};
 use serde::Serialize;
@@ -23,6 +30,14 @@ struct Shown<'a> {
     name: &'a str,
     source: String,
     official: bool,
+    /// The normalization that was computed from the training part; absent for the known data sets, whose is fixed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalization: Option<&'a str>,
+    /// The SHA-256 of the files that were read, by name.
+    files: BTreeMap<&'a str, &'a str>,
+    /// The number of natural clients with training samples; absent if there are none, or if samples are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    natural_clients: Option<usize>,
     train_samples: usize,
     test_samples: usize,
     image_shape: Option<[usize; 3]>,
@@ -52,6 +67,12 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
         name: config.name(),
         source: data.provenance.to_string(),
         official: data.provenance.is_official(),
+        normalization: data.provenance.normalization.as_deref(),
+        files: data.provenance.files.iter().map(|file| (file.name.as_str(), file.sha256.as_str())).collect(),
+        natural_clients: (!matches!(data.train, Split::Synthetic(_)))
+            .then(|| data.train.natural_clients())
+            .flatten()
+            .map(|of| num_distinct(&of)),
         train_samples: data.train.len(),
         test_samples: data.test.len(),
         image_shape: data.image_shape(),
@@ -63,11 +84,14 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     if cli.output == Output::Json { output::json(&shown) } else { output::text(&to_text(&shown, &data)) }
 }
 
-/// Returns the data set that the command line names, or describes by a block.
+/// Returns the data set that the command line names, describes by a block, or whose path it gives.
 fn config(args: &DataShowArgs) -> anyhow::Result<DatasetConfig> {
     let mut config = if args.name.trim_start().starts_with('{') {
         parse_dataset(&args.name, "NAME", crate::catalogues())
             .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?
+    } else if sources::by_name(&args.name).is_none() && (args.name.contains(['/', '\\']) || Path::new(&args.name).exists()) {
+        // A path is data of one's own, whose format is found out.
+        DatasetConfig::own(FOUND_OUT, &args.name)
     } else {
         DatasetConfig::named(dataset(&args.name)?.name())
     };
@@ -99,6 +123,10 @@ fn counts(split: &Split, num_labels: usize) -> Vec<u64> {
     counts
 }
 
+fn num_distinct(clients: &[u32]) -> usize {
+    clients.iter().collect::<BTreeSet<_>>().len()
+}
+
 fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
     let shape = match shown.image_shape {
         None => "text".to_owned(),
@@ -106,7 +134,14 @@ fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
         Some([c, h, w]) => format!("images of {c}x{h}x{w}"),
     };
     let mut text = format!("{}: {shape}, {} training and {} test samples\n", shown.name, shown.train_samples, shown.test_samples);
-    text.push_str(&format!("source: {}\n\n", shown.source));
+    text.push_str(&format!("source: {}\n", shown.source));
+    if let Some(normalization) = shown.normalization {
+        text.push_str(&format!("normalization, from the training part: {normalization}\n"));
+    }
+    if let (Some(clients), false) = (shown.natural_clients, matches!(data.train, Split::Text(_))) {
+        text.push_str(&format!("natural clients: {clients}\n"));
+    }
+    text.push('\n');
     match &data.train {
         Split::Images(_) | Split::Vectors(_) | Split::Synthetic(_) => {
             let mut table = output::table(&["class", "name", "train", "test"], &[0, 2, 3]);

@@ -9,14 +9,14 @@ use fltk_data::{
     sources::{self, Format},
 };
 
-use crate::exit::{Exit, OrExit as _, failure};
+use crate::exit::{Exit, failure};
 
 /// Writes a folder for each client, `DIR/0`, `DIR/1` and so on, with its samples as training set and the whole test set. A folder that is there already stays as it is.
 ///
 /// # Errors
 /// If the data set isn't one of IDX files, a folder is there already, or a file can't be written.
 pub fn write(folder: &Path, name: &str, dataset: &Dataset, parts: &Division) -> anyhow::Result<()> {
-    let format = sources::find(name).or_exit(Exit::Data)?.format;
+    let format = sources::by_name(name).map_or(Format::Made, |source| source.format);
     let (Split::Images(train), Split::Images(test), Format::Idx { .. }) = (&dataset.train, &dataset.test, format) else {
         let idx: Vec<&str> =
             sources::ALL.iter().filter(|source| matches!(source.format, Format::Idx { .. })).map(|source| source.name()).collect();

@@ -84,6 +84,7 @@ fn some_value(parameter: &Parameter) -> Value {
         Kind::Word(words) => Value::Word(words.first().copied().unwrap_or_default().into()),
         Kind::Numbers { count_min, each, .. } => Value::Numbers(vec![within(each); count_min]),
         Kind::Wholes { min, .. } => Value::Wholes(vec![min]),
+        Kind::Text => Value::Word("text".into()),
         Kind::Path => Value::Path("file.json".into()),
         Kind::Choice { entries, .. } => Choice::new(entries.first().map_or("", |entry| entry.name)).into(),
     }
