@@ -1,5 +1,7 @@
 //! The events of a run's journal. The journal is the source of truth: everything else in a run's folder can be rebuilt from it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,6 +10,7 @@ use crate::{
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
+    report::StepUnit,
 };
 
 /// One event of a run. Times of day are the journal's; durations in events are in seconds of wall clock, unless they are called virtual, and never decide
@@ -107,6 +110,20 @@ pub enum RunEvent {
         /// The bytes of the updates that count, as they are sent, without names and repetitions; absent for round 0, and in records of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent_bytes: Option<u64>,
+    },
+    /// A program of the user's own reported figures of a step. Figures of a step that was reported before are added to it, or replace those of the same name.
+    Reported {
+        /// The unit of the step.
+        unit: StepUnit,
+        /// The step.
+        step: u32,
+        /// The figures by name, all finite.
+        figures: BTreeMap<String, f64>,
+    },
+    /// A program of the user's own ended successfully.
+    ProgramEnded {
+        /// The seconds of wall clock since it (or its last resumption) started.
+        seconds: f64,
     },
     /// A node takes part in a federated run over a network from now on.
     NodeJoined {

@@ -5,6 +5,7 @@
 
 mod client_test;
 mod clients;
+mod command;
 mod dataset;
 pub mod definition;
 mod duration;
@@ -23,6 +24,7 @@ mod work;
 
 pub use client_test::{ClientFigure, num_client_test};
 pub use clients::{Clients, DataPlace};
+pub use command::CommandConfig;
 pub use dataset::{DatasetConfig, FOUND_OUT};
 pub use duration::{Duration, DurationError};
 pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
@@ -32,6 +34,6 @@ pub use participation::ParticipationConfig;
 pub use quantity::{Quantity, QuantityError};
 pub use simulation::{Clock, SimulationConfig};
 pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
-pub use task::{DistributedConfig, Experiment, GradientCompression, Setting, Task};
+pub use task::{DistributedConfig, Experiment, GradientCompression, Setting, Task, TaskKind, Training};
 pub use training::{ScheduleUnit, SchedulerConfig, TrainConfig};
 pub use work::{ClientGroup, DrawnFor, Epochs, WorkConfig, WorkUnit};

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod milestone;
 pub mod model_state;
 pub mod name;
+pub mod report;
 pub mod schedule;
 pub mod seed;
 pub mod server_state;

@@ -1,6 +1,7 @@
 //! Checks that no schema can express: settings that are valid alone and impossible together.
 
 mod client_test;
+mod command;
 mod doubtful;
 mod own_data;
 mod participation;
@@ -12,7 +13,7 @@ mod work;
 pub(crate) use stream::check_stream;
 
 use super::{
-    FederatedConfig, NetworkConfig, ScheduleUnit, Setting, Task, TrainConfig,
+    FederatedConfig, NetworkConfig, ScheduleUnit, Setting, Task, TaskKind, TrainConfig, Training,
     places::Places,
     report::{Problem, Severity},
     source::{Span, quote, quote_all},
@@ -39,17 +40,26 @@ pub(crate) fn own_name(text: &str) -> Name {
 
 /// Settles the choices of a task and checks for impossible combinations within it.
 pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
-    if let Err(problem) = settle(&mut task, catalogues, places) {
+    check_priorities(&task, places, problems);
+    check_resources(&task, places, problems);
+    match &mut task.kind {
+        TaskKind::Training(training) => check_training(training, catalogues, places, problems)?,
+        TaskKind::Command(config) => command::check(config, places, problems),
+    }
+    Some(task)
+}
+
+/// Settles the choices of a training and checks for impossible combinations within it.
+fn check_training(task: &mut Training, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) -> Option<()> {
+    if let Err(problem) = settle(task, catalogues, places) {
         problems.push(*problem);
         return None;
     }
     check_choice(&task.dataset.data, catalogues.of_dataset(&task.dataset.data), "dataset", places, problems);
-    check_network(&task, catalogues, places, problems);
+    check_network(task, catalogues, places, problems);
     check_train(&task.train, catalogues, places, problems);
-    check_priorities(&task, places, problems);
-    check_resources(&task, places, problems);
     let dataset = catalogues.dataset(&task.dataset.data)?;
-    check_own(&task, places, problems);
+    check_own(task, places, problems);
     match &task.setting {
         Setting::Federated(config) => {
             check_federated(config, places, problems);
@@ -77,7 +87,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             }
         }
         Setting::Distributed(config) => {
-            check_distributed(&task, places, problems);
+            check_distributed(task, places, problems);
             if config.sync_batch_norm && matches!(task.network, NetworkConfig::TorchScript { .. }) {
                 let place = places.at("distributed.sync_batch_norm");
                 let problem = Problem::error(place.span, format!("`{}` doesn't apply to TorchScript modules", place.name));
@@ -90,11 +100,11 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             }
         }
     }
-    Some(task)
+    Some(())
 }
 
-/// Gives every choice of the task all parameters of its entry.
-fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Result<(), Box<Problem>> {
+/// Gives every choice of the training all parameters of its entry.
+fn settle(task: &mut Training, catalogues: &Catalogues, places: &Places<'_>) -> Result<(), Box<Problem>> {
     let refuse = |path: &str, error: ChoiceError| {
         let place = match &error {
             ChoiceError::Value { parameter, .. } => places.at(&format!("{path}.{parameter}")),
@@ -239,7 +249,7 @@ pub(crate) fn check_entry(choice: &Choice, entry: &Entry, path: &str, places: &P
 }
 
 /// Checks what data of one's own can't be used for.
-fn check_own(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+fn check_own(task: &Training, places: &Places<'_>, problems: &mut Vec<Problem>) {
     let Setting::Federated(config) = &task.setting else { return };
     if task.dataset.is_own() && config.has_own_data() {
         let place = places.at("federated.data");
@@ -249,7 +259,7 @@ fn check_own(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+fn check_network(task: &Training, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if task.dataset.path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
         let problem = Problem::error(places.at("dataset.path").span, "the path of the data set is empty");
         let hint = if task.dataset.is_own() { "it is a file, an archive or a folder" } else { "leave `path` out to use the cache" };
@@ -314,19 +324,19 @@ fn check_priorities(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem
 
 /// Checks that a task with workers states the workers' resources if it states those of rank 0.
 fn check_resources(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    let num_workers = task.setting.num_workers();
+    let num_workers = task.num_workers();
     if num_workers > 0 && task.resources.as_ref().is_some_and(|resources| resources.worker.is_none()) {
         let place = places.at("resources");
-        let who = match task.setting {
-            Setting::Distributed(_) => "ranks after the first",
-            Setting::Federated(_) => "nodes",
+        let who = match task.training().map(|training| &training.setting) {
+            Some(Setting::Federated(_)) => "nodes",
+            Some(Setting::Distributed(_)) | None => "ranks after the first",
         };
         let message = format!("`{}` lacks the resources of the {num_workers} {who}", place.name);
         problems.push(Problem::error(place.span, message).hint("add `worker: { cores: ..., memory: ... }`"));
     }
 }
 
-fn check_distributed(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+fn check_distributed(task: &Training, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if task.train.scheduler.is_some_and(|scheduler| scheduler.unit == ScheduleUnit::Round) {
         let problem = Problem::error(places.at("train.scheduler.unit").span, "a distributed task has no rounds for its schedule to count");
         problems.push(problem.hint("use `unit: epoch`"));

@@ -16,8 +16,21 @@ static BASE: LazyLock<Json> = LazyLock::new(|| {
     if let Ok(defaults) = tree::read(DEFAULTS, 0, &mut Vec::new()) {
         schema::apply_defaults(&mut schema, "experiment", &defaults.to_json());
     }
+    tell_kinds_apart(&mut schema);
     schema
 });
+
+/// Says in the schema that tasks which train need a net and a data set, and commands need their block.
+fn tell_kinds_apart(schema: &mut Json) {
+    const OF_TRAINING: [&str; 2] = ["network", "dataset"];
+    let Some(task) = schema.get_mut("$defs").and_then(|definitions| definitions.get_mut("task")) else { return };
+    if let Some(required) = task.get_mut("required").and_then(Json::as_array_mut) {
+        required.retain(|key| !OF_TRAINING.contains(&key.as_str().unwrap_or_default()));
+    }
+    task["if"] = serde_json::json!({ "properties": { "kind": { "const": "command" } }, "required": ["kind"] });
+    task["then"] = serde_json::json!({ "required": ["command"] });
+    task["else"] = serde_json::json!({ "required": OF_TRAINING });
+}
 
 /// Returns the JSON Schema (draft 2020-12) of our experiment files, with all defaults. Editors complete and check files with it.
 #[must_use]

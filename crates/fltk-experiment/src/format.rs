@@ -1,5 +1,6 @@
 //! Our own format as it is written: the types that serde reads and the schema describes.
 
+mod command;
 mod matrix;
 mod roles;
 
@@ -9,10 +10,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
+    command::{CommandTaskFile, TRAINING_KEYS},
     matrix::MatrixFile,
     roles::{RolesFile, TrainOverride},
 };
-use super::{DatasetConfig, DistributedConfig, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig, definition};
+use super::{
+    CommandConfig, DatasetConfig, DistributedConfig, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig,
+    definition,
+};
 use fltk_core::seed::Seed;
 
 /// An experiment of fltk.
@@ -38,9 +43,9 @@ pub(crate) struct ExperimentFile {
 #[schemars(rename = "task")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TaskFile {
-    /// The name, unique within the experiment; by default it is made of network and data set.
+    /// The name, unique within the experiment; by default it is made of network and data set, or is that of the program.
     pub name: Option<String>,
-    /// The kind of the task, `federated` or `distributed`.
+    /// The kind of the task, `federated`, `distributed` or `command`.
     pub kind: Kind,
     /// A network by name, `{ type: NAME, ... }` with settings, or `{ torchscript: path.pt }`.
     #[schemars(schema_with = "definition::network")]
@@ -66,6 +71,9 @@ pub(crate) struct TaskFile {
     /// Settings of a distributed task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distributed: Option<DistributedConfig>,
+    /// Settings of a task that runs a program of your own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandConfig>,
     /// Rounds or epochs from one checkpoint to the next; the last is always a checkpoint. The newest two are kept.
     #[schemars(range(min = 1))]
     pub checkpoint_every: u32,
@@ -97,6 +105,8 @@ pub(crate) enum Kind {
     Federated,
     /// Data-parallel training of one net on several ranks; one rank trains alone.
     Distributed,
+    /// Any program, as one or several ranks.
+    Command,
 }
 
 /// A data set by name, or with its own path.

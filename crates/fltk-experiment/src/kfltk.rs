@@ -143,7 +143,7 @@ fn read_checked(
         groups.push(job.group);
         for (mut task, span) in job.tasks {
             if let Some(every) = settings.as_ref().and_then(|settings| settings.checkpoint_every) {
-                task.checkpoint_every = every;
+                task.training_mut().into_iter().for_each(|training| training.checkpoint_every = every);
             }
             tasks.push(task);
             spans.push(span);

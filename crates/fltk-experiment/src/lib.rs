@@ -28,9 +28,9 @@ mod tree;
 mod write;
 
 use fltk_core::experiment::{
-    AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, NetworkConfig,
-    OrchestratorType, PodResources, PolicyName, Priority, Quantity, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task,
-    TrainConfig, definition,
+    AdmissionConfig, ArrivalGroup, CommandConfig, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps,
+    NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Quantity, Resources, ScheduleUnit, SchedulerConfig, Setting,
+    StreamConfig, Task, TaskKind, TrainConfig, Training, definition,
 };
 
 pub use config::ConfigFormat;

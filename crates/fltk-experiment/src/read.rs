@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fltk_core::{catalogue::Catalogues, experiment::FOUND_OUT};
+use fltk_core::{catalogue::Catalogues, experiment::FOUND_OUT, name::Name};
 use serde_json::Value as Json;
 
 use super::{
-    DatasetConfig, Experiment, NetworkConfig, Setting, Task, TrainConfig,
+    CommandConfig, DatasetConfig, Experiment, NetworkConfig, Setting, Task, TaskKind, TrainConfig, Training,
     check::{check_stream, check_task, check_train, read_name, settle_with},
     experiment_schema,
-    format::{DatasetFile, ExperimentFile, Kind, TaskFile},
+    format::{CommandTaskFile, DatasetFile, ExperimentFile, Kind, TRAINING_KEYS, TaskFile},
     matrix,
     parse::FilePlace,
     places::Places,
@@ -35,6 +35,7 @@ impl From<Experiment> for ReadTasks {
 /// Reads the experiment in `root` as far as possible. The result is valid if `problems` has no error at the end.
 pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<ReadTasks> {
     matrix::expand(&mut root, problems);
+    check_keys(&root, problems);
     let schema = experiment_schema::experiment(catalogues);
     shape::check(schema, schema, &mut root, "experiment", problems);
     // The checks below are about meaning, and skip values that were refused.
@@ -101,6 +102,7 @@ fn check_seeds(root: &Node, problems: &mut Vec<Problem>) {
 fn read_task(node: &Node, catalogues: &Catalogues, names: &mut BTreeMap<String, Span>, problems: &mut Vec<Problem>) -> Option<Task> {
     check_blocks(node, problems);
     let kind = match node.get("kind")?.value {
+        Value::Text(ref kind) if kind == "command" => return read_command(node, catalogues, names, problems),
         Value::Text(ref kind) if kind == "federated" => Kind::Federated,
         _ => Kind::Distributed,
     };
@@ -109,35 +111,74 @@ fn read_task(node: &Node, catalogues: &Catalogues, names: &mut BTreeMap<String, 
     let setting = match (file.kind, file.federated, file.distributed) {
         (Kind::Federated, Some(config), _) => Setting::Federated(config),
         (Kind::Distributed, _, Some(config)) => Setting::Distributed(config),
-        (Kind::Federated | Kind::Distributed, _, _) => return None,
+        (Kind::Federated | Kind::Distributed | Kind::Command, _, _) => return None,
     };
     let dataset = match file.dataset {
         DatasetFile::Name(name) => DatasetConfig::named(&name),
         DatasetFile::Full(config) => config,
     };
-    let name_span = node.get("name").map_or(head(node), |name| name.span);
-    let name = file.name.unwrap_or_else(|| default_name(&file.network, &dataset, names));
-    if let Some(first) = names.insert(name.clone(), name_span) {
-        problems.push(Problem::error(name_span, format!("two tasks are called {}", quote(&name))).label(first, "the first"));
-    }
-    let name = read_name(&name, "a task", name_span, problems);
-    let task = Task {
-        name,
+    let name = task_name(node, file.name, || name_of_training(&file.network, &dataset), names, problems);
+    let training = Training {
         network: file.network,
         dataset,
         loss: file.loss,
-        labels: file.labels,
         train: train?,
         train_other_role: other,
         checkpoint_every: file.checkpoint_every,
         threads: file.threads,
         setting,
+    };
+    let task = Task {
+        name,
+        labels: file.labels,
+        kind: TaskKind::Training(training),
         resources: file.resources,
         max_jobs: file.max_jobs,
         class_probability: file.class_probability,
         priorities: file.priorities,
     };
     check_task(task, catalogues, &Places { root: &view, whole: head(node), names: &[] }, problems)
+}
+
+/// Reads a task that runs a program.
+fn read_command(node: &Node, catalogues: &Catalogues, names: &mut BTreeMap<String, Span>, problems: &mut Vec<Problem>) -> Option<Task> {
+    let mut view = node.clone();
+    if let Value::Map(entries) = &mut view.value {
+        // The schema gave it the defaults of a training.
+        entries.retain(|entry| !TRAINING_KEYS.contains(&entry.key.as_str()));
+    }
+    let file: CommandTaskFile = serde_json::from_value(view.to_json()).ok()?;
+    let name = task_name(node, file.name, || name_of_command(&file.command), names, problems);
+    let task = Task {
+        name,
+        labels: file.labels,
+        kind: TaskKind::Command(file.command),
+        resources: file.resources,
+        max_jobs: file.max_jobs,
+        class_probability: file.class_probability,
+        priorities: file.priorities,
+    };
+    check_task(task, catalogues, &Places { root: &view, whole: head(node), names: &[] }, problems)
+}
+
+/// Returns the name that a task is given, or else that of `default`, with a number if it is taken. Each is used once.
+fn task_name(
+    node: &Node,
+    given: Option<String>,
+    default: impl FnOnce() -> String,
+    names: &mut BTreeMap<String, Span>,
+    problems: &mut Vec<Problem>,
+) -> Name {
+    let span = node.get("name").map_or(head(node), |name| name.span);
+    let name = given.unwrap_or_else(|| {
+        let base = default();
+        let numbered = (2..).map(|number| format!("{base}-{number}"));
+        std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains_key(name)).unwrap_or(base)
+    });
+    if let Some(first) = names.insert(name.clone(), span) {
+        problems.push(Problem::error(span, format!("two tasks are called {}", quote(&name))).label(first, "the first"));
+    }
+    read_name(&name, "a task", span, problems)
 }
 
 /// Returns the settings of the training role (for ranks, the first), those of the other role if they differ, and the task with the former as its `train`.
@@ -151,7 +192,7 @@ fn resolve_roles(
     let Some(base) = node.get("train") else { return (None, None, view) };
     let (primary, other) = match kind {
         Kind::Federated => ("worker", "master"),
-        Kind::Distributed => ("master", "worker"),
+        Kind::Distributed | Kind::Command => ("master", "worker"),
     };
     let overlay = |role| node.get("roles").and_then(|roles| roles.get(role)).filter(|over| matches!(over.value, Value::Map(_)));
     let (Some(primary), other) = (merged(base, overlay(primary), catalogues, problems), merged(base, overlay(other), catalogues, problems))
@@ -187,39 +228,67 @@ fn merged(base: &Node, over: Option<&Node>, catalogues: &Catalogues, problems: &
     Some(node)
 }
 
-/// Checks that the task has the block of its kind, and not that of the other kind.
+/// The kinds of task, each with a block that suits it.
+const KINDS: [(&str, &str); 3] = [
+    ("federated", "`federated: { clients: 100, clients_per_round: 10, rounds: 20 }`"),
+    ("distributed", "`distributed: { epochs: 10 }`"),
+    ("command", "`command: { run: [python, train.py] }`"),
+];
+
+/// Checks that the task has the block of its kind, and not that of another kind.
 fn check_blocks(node: &Node, problems: &mut Vec<Problem>) {
     let Some(Node { value: Value::Text(kind), span: kind_span }) = node.get("kind") else { return };
-    let other = match kind.as_str() {
-        "federated" => "distributed",
-        "distributed" => "federated",
-        _ => return,
-    };
-    if let Some(entry) = node.entry(other) {
+    let Some((_, example)) = KINDS.iter().find(|(known, _)| known == kind) else { return };
+    // Keys that belong to training are refused before defaults are filled in.
+    let others =
+        KINDS.iter().map(|(other, _)| *other).filter(|other| other != kind && (kind != "command" || !TRAINING_KEYS.contains(other)));
+    for (other, entry) in others.filter_map(|other| Some((other, node.entry(other)?))) {
         let problem =
             Problem::error(entry.key_span, format!("a {kind} task has no `{other}` block")).label(*kind_span, format!("it's {kind}"));
         problems.push(problem.hint(format!("remove the block, or set `kind: {other}`")));
     }
     if node.get(kind).is_none_or(|block| block.value == Value::Null) {
-        let example = match kind.as_str() {
-            "federated" => "`federated: { clients: 100, clients_per_round: 10, rounds: 20 }`",
-            _ => "`distributed: { epochs: 10 }`",
-        };
         problems.push(Problem::error(*kind_span, format!("a {kind} task needs a `{kind}` block")).hint(format!("add {example}")));
     }
 }
 
-/// The default name of a task: network and data set, with a number if that name is taken.
-fn default_name(network: &NetworkConfig, dataset: &DatasetConfig, names: &BTreeMap<String, Span>) -> String {
+/// Checks, before defaults are filled in, that commands have no key of a training.
+fn check_keys(root: &Node, problems: &mut Vec<Problem>) {
+    let Some(Node { value: Value::List(tasks), .. }) = root.get("tasks") else { return };
+    for task in tasks {
+        let kind = match task.get("kind") {
+            Some(Node { value: Value::Text(kind), span }) => Some((kind.as_str(), *span)),
+            _ => None,
+        };
+        if let Some((kind @ "command", span)) = kind {
+            for entry in TRAINING_KEYS.iter().filter_map(|key| task.entry(key)) {
+                let key = quote(&entry.key);
+                let problem = Problem::error(entry.key_span, format!("a {kind} task has no {key}: it trains nothing itself"));
+                problems.push(
+                    problem
+                        .label(span, format!("it's {kind}"))
+                        .hint("remove it; what the program is to know goes into its arguments or variables"),
+                );
+            }
+        }
+    }
+}
+
+/// The default name of a task that trains: network and data set.
+fn name_of_training(network: &NetworkConfig, dataset: &DatasetConfig) -> String {
     let network = match network {
         NetworkConfig::Named(net) => net.name(),
         NetworkConfig::Block { key, .. } => key,
         NetworkConfig::TorchScript { .. } => "torchscript",
     };
     let dataset = if dataset.name() == FOUND_OUT { "own" } else { dataset.name() };
-    let base = format!("{network}-{dataset}");
-    let numbered = (2..).map(|number| format!("{base}-{number}"));
-    std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains_key(name)).unwrap_or(base)
+    format!("{network}-{dataset}")
+}
+
+/// The default name of a task that runs a program: that of its file.
+fn name_of_command(config: &CommandConfig) -> String {
+    let program = config.run.first().map_or("", |program| program.rsplit('/').next().unwrap_or(program));
+    Name::most_like(program).map_or_else(|| "command".to_owned(), |name| name.to_string())
 }
 
 /// The first line of a block: its first key.

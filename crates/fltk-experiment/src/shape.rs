@@ -395,8 +395,9 @@ impl<'a> Checker<'a> {
             }
             return;
         };
-        let required: Vec<&str> = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
         self.check_keys(properties, siblings, entries, name);
+        let of = |schema: &'a Json| schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+        let required: Vec<&str> = of(schema).chain(branch(schema, entries).into_iter().flat_map(of)).collect();
         for (key, property) in properties {
             if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
                 if let Some(reason) = property.get("x-no-effect").and_then(Json::as_str) {
@@ -485,6 +486,16 @@ impl<'a> Checker<'a> {
         let sentence = paragraph[..end].trim_end_matches('.');
         Some(uncapitalized(sentence))
     }
+}
+
+/// Returns the branch of `if`, `then` and `else` that holds for a block with these entries. The condition is that keys have certain texts.
+fn branch<'a>(schema: &'a Json, entries: &[Entry]) -> Option<&'a Json> {
+    let wanted = schema.get("if")?.get("properties")?.as_object()?;
+    let has = |(key, value): (&String, &Json)| {
+        let text = value.get("const").and_then(Json::as_str);
+        entries.iter().any(|entry| entry.key == *key && matches!(&entry.node.value, Value::Text(given) if Some(given.as_str()) == text))
+    };
+    schema.get(if wanted.iter().all(has) { "then" } else { "else" })
 }
 
 /// Converts values that Python accepts for one of `types`: numbers in quotes, 0 and 1 for booleans, numbers as texts.

@@ -1,8 +1,11 @@
 //! An experiment written in our format, with every default spelled out.
 
+use fltk_core::{name::Name, seed::Seed};
+use serde::Serialize;
+
 use super::{
-    DatasetConfig, Experiment, Setting, Task,
-    format::{DatasetFile, ExperimentFile, Kind, RolesFile, TaskFile, TrainOverride},
+    DatasetConfig, Experiment, Setting, StreamConfig, Task, TaskKind, Training,
+    format::{CommandTaskFile, DatasetFile, Kind, RolesFile, TaskFile, TrainOverride},
 };
 
 /// Returns the experiment as YAML with every setting, and the newest defaults for those left open. Reading it gives the same experiment.
@@ -13,38 +16,75 @@ pub fn to_yaml(experiment: &Experiment) -> String {
 
 /// The same, but settings that are left open stay open.
 pub(crate) fn to_yaml_as_is(experiment: &Experiment) -> String {
-    let file = ExperimentFile {
-        name: experiment.name.to_string(),
-        seeds: experiment.seeds.clone(),
+    let file = Written {
+        name: &experiment.name,
+        seeds: &experiment.seeds,
         tasks: experiment.tasks.iter().map(task_file).collect(),
-        stream: experiment.stream.clone(),
+        stream: experiment.stream.as_ref(),
     };
     serde_saphyr::to_string(&file).expect("strings as keys and finite numbers can always be written")
 }
 
-fn task_file(task: &Task) -> TaskFile {
-    let other = task.train_other_role.as_ref().map(TrainOverride::from);
-    let (kind, federated, distributed, roles) = match &task.setting {
+/// An experiment as it is written: each task has the keys of its kind.
+#[derive(Serialize)]
+struct Written<'a> {
+    name: &'a Name,
+    seeds: &'a [Seed],
+    tasks: Vec<WrittenTask>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a StreamConfig>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each task")]
+enum WrittenTask {
+    Training(TaskFile),
+    Command(CommandTaskFile),
+}
+
+fn task_file(task: &Task) -> WrittenTask {
+    match &task.kind {
+        TaskKind::Training(training) => WrittenTask::Training(training_file(task, training)),
+        TaskKind::Command(config) => WrittenTask::Command(CommandTaskFile {
+            name: Some(task.name.to_string()),
+            kind: Kind::Command,
+            matrix: None,
+            labels: task.labels.clone(),
+            command: config.clone(),
+            resources: task.resources.clone(),
+            max_jobs: task.max_jobs,
+            class_probability: task.class_probability,
+            priorities: task.priorities.clone(),
+        }),
+    }
+}
+
+fn training_file(task: &Task, training: &Training) -> TaskFile {
+    let Training { network, dataset, loss, train, train_other_role, checkpoint_every, threads, setting } = training;
+    let other = train_other_role.as_ref().map(TrainOverride::from);
+    let (kind, federated, distributed, roles) = match setting {
         Setting::Federated(config) => (Kind::Federated, Some(config.clone()), None, RolesFile { master: other, worker: None }),
         Setting::Distributed(config) => (Kind::Distributed, None, Some(config.clone()), RolesFile { master: None, worker: other }),
     };
     TaskFile {
         name: Some(task.name.to_string()),
         kind,
-        network: task.network.clone(),
-        dataset: match &task.dataset {
+        network: network.clone(),
+        dataset: match dataset {
             config @ DatasetConfig { data, path: None } if data.is_bare() => DatasetFile::Name(config.name().to_owned()),
             config => DatasetFile::Full(config.clone()),
         },
-        loss: task.loss.clone(),
+        loss: loss.clone(),
         matrix: None,
         labels: task.labels.clone(),
-        train: task.train.clone(),
-        roles: task.train_other_role.is_some().then_some(roles),
+        train: train.clone(),
+        roles: train_other_role.is_some().then_some(roles),
         federated,
         distributed,
-        checkpoint_every: task.checkpoint_every,
-        threads: task.threads,
+        command: None,
+        checkpoint_every: *checkpoint_every,
+        threads: *threads,
         resources: task.resources.clone(),
         max_jobs: task.max_jobs,
         class_probability: task.class_probability,

@@ -145,11 +145,11 @@ fn files(within: &str) -> Vec<String> {
 fn files_of_may_2022_are_batches_with_their_own_seeds() {
     let (experiment, warnings) = read(&["third-era.json"]);
     assert_eq!(seeds(&experiment), [1, 41, 42]);
-    let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
+    let Setting::Federated(config) = &experiment.tasks[0].training().expect("it trains").setting else { panic!("federated") };
     assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (2, 2, 5, 1.0));
     assert!(!warnings.has_errors());
     let (experiment, _) = read(&["third-era-distributed.json"]);
-    assert_eq!(experiment.tasks[0].setting, Setting::Distributed(DistributedConfig::new(3, 2)));
+    assert_eq!(experiment.tasks[0].training().expect("it trains").setting, Setting::Distributed(DistributedConfig::new(3, 2)));
     assert_eq!(seeds(&experiment), [1, 41, 42]);
     // The cluster file may be the seed era's, or say that arrivals are simulated: each job arrives once.
     for cluster in ["seed-cluster.json", "cluster-batch-serial.json"] {
@@ -239,7 +239,7 @@ fn unknown_keys_are_warnings_only_in_kfltk_files() {
     file.text =
         file.text.replace("\"seed\": 23", "\"nettwork\": 1").replace("\"batchSize\": 32", "\"batchSize\": \"16\", \"batchsize\": 8");
     let parsed = parse(&[file.clone()], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(parsed.experiment.tasks[0].train.batch_size, 16, "numbers in quotes are numbers");
+    assert_eq!(parsed.experiment.tasks[0].training().expect("it trains").train.batch_size, 16, "numbers in quotes are numbers");
     let said = parsed.warnings.render(false);
     assert!(said.contains("did you mean `network`?") && said.contains("did you mean `batchSize`?"), "{said}");
     file.text = file.text.replace("\"batchSize\": \"16\", ", "");
@@ -254,11 +254,11 @@ fn unknown_keys_are_warnings_only_in_kfltk_files() {
 #[test]
 fn lenet5_is_a_net_and_others_can_be_torchscript_modules() {
     let (experiment, _) = read(&["lenet_name.json"]);
-    assert_eq!(experiment.tasks[0].network, NetworkConfig::named("LeNet5"));
+    assert_eq!(experiment.tasks[0].training().expect("it trains").network, NetworkConfig::named("LeNet5"));
     let mut seed_era = source("kfltk/seed-two-jobs.json");
     seed_era.text = seed_era.text.replace("FashionMNISTCNN", "Lenet");
     let parsed = parse(&[seed_era.clone()], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(parsed.experiment.tasks[1].network, NetworkConfig::named("LeNet5"));
+    assert_eq!(parsed.experiment.tasks[1].training().expect("it trains").network, NetworkConfig::named("LeNet5"));
     let own = "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
     seed_era.text = seed_era.text.replace("Lenet", "AlexNet");
     assert!(parse(&[seed_era], &[], catalogues()).expect_err("no AlexNet").to_json().to_string().contains(&own.replace('"', "\\\"")));
@@ -289,13 +289,20 @@ fn repeated_problems_are_reported_once_with_a_count() {
 fn ancestors_yaml_is_a_federated_experiment() {
     let (experiment, _) = read(&["flat-federated.yaml"]);
     let task = &experiment.tasks[0];
-    let Setting::Federated(config) = &task.setting else { panic!("federated") };
+    let Setting::Federated(config) = &task.training().expect("it trains").setting else { panic!("federated") };
     assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (10, 2, 5, 1.0));
     assert_eq!(
         (&config.partition, &config.strategy),
         (&partition("limit_labels", "limit", 2), &Choice::new("FedAvg").with("weights", "samples"))
     );
-    assert_eq!((task.train.batch_size, task.train.learning_rate(), experiment.stream.is_none()), (32, 0.01, true));
+    assert_eq!(
+        (
+            task.training().expect("it trains").train.batch_size,
+            task.training().expect("it trains").train.learning_rate(),
+            experiment.stream.is_none()
+        ),
+        (32, 0.01, true)
+    );
     assert_eq!(seeds(&experiment), [42]);
     let (experiment, _) = read_with(&["flat-federated.yaml"], &["rounds=7", "seeds=[3]"]);
     assert!(to_yaml(&experiment).contains("rounds: 7") && seeds(&experiment) == [3]);
@@ -304,7 +311,7 @@ fn ancestors_yaml_is_a_federated_experiment() {
 #[test]
 fn ancestors_yaml_is_read_with_warnings_for_unsupported_settings() {
     let (experiment, warnings) = read(&["flat-ancestor.yaml"]);
-    let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
+    let Setting::Federated(config) = &experiment.tasks[0].training().expect("it trains").setting else { panic!("federated") };
     assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (18, 3, 30, 2.0));
     assert_eq!(config.partition, partition("dirichlet", "alpha", 0.5));
     assert_eq!(

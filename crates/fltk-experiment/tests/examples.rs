@@ -99,13 +99,13 @@ fn federated_example_of_kfltk_has_the_expected_meaning() {
     assert_eq!(experiment.seeds.iter().map(|seed| seed.0).collect::<Vec<_>>(), [44]);
     let task = &experiment.tasks[0];
     // Clients train with the worker's block, merged over the default.
-    assert_eq!(task.train.batch_size, 500);
-    assert_eq!(task.train.optimizer, sgd(0.05, 0.1));
-    assert_eq!(task.train.scheduler.map(|scheduler| scheduler.step_size), Some(2000));
-    let master = task.train_other_role.as_ref().expect("the master's differs");
+    assert_eq!(task.training().expect("it trains").train.batch_size, 500);
+    assert_eq!(task.training().expect("it trains").train.optimizer, sgd(0.05, 0.1));
+    assert_eq!(task.training().expect("it trains").train.scheduler.map(|scheduler| scheduler.step_size), Some(2000));
+    let master = task.training().expect("it trains").train_other_role.as_ref().expect("the master's differs");
     assert_eq!((master.batch_size, master.scheduler.map(|scheduler| scheduler.step_size)), (128, Some(50)));
-    assert_eq!(task.checkpoint_every, 5);
-    let Setting::Federated(config) = &task.setting else { panic!("federated") };
+    assert_eq!(task.training().expect("it trains").checkpoint_every, 5);
+    let Setting::Federated(config) = &task.training().expect("it trains").setting else { panic!("federated") };
     assert_eq!((config.clients.num(), config.clients_per_round, config.rounds, config.epochs().0), (4, 2, 5, 1.0));
     assert_eq!((&config.partition, &config.strategy), (&Choice::new("uniform"), &Choice::new("FedAvg").with("weights", "samples")));
     let stream = experiment.stream.expect("present");
@@ -118,7 +118,7 @@ fn federated_example_of_kfltk_has_the_expected_meaning() {
 fn seed_era_adam_is_sgd() {
     let file = source("configs/seed_era/example_arrival_config.json");
     let parsed = parse(&[file], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(parsed.experiment.tasks[0].train.optimizer, sgd(0.01, 0.9));
+    assert_eq!(parsed.experiment.tasks[0].training().expect("it trains").train.optimizer, sgd(0.01, 0.9));
     assert!(parsed.warnings.render(false).contains("`ADAM` was SGD"), "{}", parsed.warnings);
 }
 

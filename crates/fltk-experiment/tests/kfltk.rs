@@ -39,7 +39,7 @@ fn samplers_are_partitions() {
         let text = changed(&text, "\"dataParallelism\": 4", "\"dataParallelism\": 10");
         match (read(text), expected) {
             (Ok(experiment), Ok(expected)) => {
-                let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
+                let Setting::Federated(config) = &experiment.tasks[0].training().expect("it trains").setting else { panic!("federated") };
                 let expected = catalogues().partitioners.settle(expected).expect("a partition of the catalogue");
                 assert_eq!(config.partition, expected, "{sampler}");
             }
@@ -74,9 +74,9 @@ fn federated_optimizers_are_strategies() {
         let text = changed(FEDERATED, "\"type\": \"SGD\"", &format!("\"type\": \"{optimizer}\""));
         let experiment = read(text).unwrap_or_else(|report| panic!("{report}"));
         let task = &experiment.tasks[0];
-        let Setting::Federated(config) = &task.setting else { panic!("federated") };
+        let Setting::Federated(config) = &task.training().expect("it trains").setting else { panic!("federated") };
         assert_eq!(config.strategy, strategy);
-        assert_eq!(task.train.optimizer, sgd(0.05, momentum));
+        assert_eq!(task.training().expect("it trains").train.optimizer, sgd(0.05, momentum));
     };
     check("SGD", Choice::new("FedAvg").with("weights", "samples"), 0.1);
     check("FedProx", Choice::new("FedProx").with("mu", 0.01).with("weights", "samples"), 0.1);
@@ -88,7 +88,7 @@ fn federated_optimizers_are_strategies() {
 #[test]
 fn losses_are_known_or_refused_with_a_reason() {
     let with = |loss: &str| read(changed(DISTRIBUTED, "\"CrossEntropyLoss\"", loss));
-    let loss = |text: &str| with(text).map(|experiment| experiment.tasks[0].loss.clone());
+    let loss = |text: &str| with(text).map(|experiment| experiment.tasks[0].training().expect("it trains").loss.clone());
     assert_eq!(loss("\"NLLLoss\""), Ok("NLLLoss".to_owned()));
     assert_eq!(loss("\"MultiMarginLoss\""), Ok("MultiMarginLoss".to_owned()));
     assert_eq!(loss("null"), Ok("CrossEntropyLoss".to_owned()));
@@ -128,7 +128,7 @@ fn null_for_a_role_keeps_the_default() {
         "\"optimizerConfig\": { \"learningRate\": 0.05, \"momentum\": null }",
     );
     let experiment = read(text).unwrap_or_else(|report| panic!("{report}"));
-    let train = &experiment.tasks[0].train;
+    let train = &experiment.tasks[0].training().expect("it trains").train;
     assert_eq!((train.batch_size, train.scheduler.map(|scheduler| scheduler.step_size)), (128, Some(50)));
     assert_eq!(train.optimizer, sgd(0.05, 0.1));
 }
@@ -145,7 +145,7 @@ fn default_that_one_role_spells_out_is_no_difference() {
         }
     }
     let experiment = read(json.to_string()).unwrap_or_else(|report| panic!("{report}"));
-    assert!(experiment.tasks.iter().all(|task| task.train_other_role.is_none()));
+    assert!(experiment.tasks.iter().all(|task| task.training().expect("it trains").train_other_role.is_none()));
     assert_eq!(read(to_yaml(&experiment)).as_ref(), Ok(&experiment));
 }
 
@@ -221,7 +221,7 @@ fn jobs_with_workers_need_their_resources() {
 fn client_pods_are_nodes() {
     let nodes = |text: String| {
         let experiment = read(text).unwrap_or_else(|report| panic!("{report}"));
-        let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
+        let Setting::Federated(config) = &experiment.tasks[0].training().expect("it trains").setting else { panic!("federated") };
         (config.clients.num(), config.nodes)
     };
     assert_eq!(nodes(FEDERATED.to_owned()), (4, 4));

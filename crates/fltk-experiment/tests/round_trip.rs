@@ -11,7 +11,7 @@ use fltk_core::{
         ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientFigure, ClientGroup, Clock, CrashConfig, DatasetConfig, DistributedConfig,
         DrawnFor, Duration, Epochs, Experiment, FaultsConfig, FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType,
         ParticipationConfig, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, SimulationConfig,
-        StreamConfig, Task, TrainConfig, WorkConfig, WorkUnit,
+        StreamConfig, Task, TaskKind, TrainConfig, Training, WorkConfig, WorkUnit,
     },
     seed::Seed,
 };
@@ -393,8 +393,7 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
             // A role that says nothing of a parameter has the value that the task has.
             let other = other.map(with_defaults).filter(|other| *other != with_defaults(train.clone()));
             let priorities = (0..).zip(priorities).map(|(priority, probability)| Priority { priority, probability }).collect();
-            Task {
-                name: "unnamed".parse().expect("a name"),
+            let training = Training {
                 network,
                 dataset: DatasetConfig { data: data_of(dataset), path: path.filter(|_| dataset.has_files) },
                 loss: loss.to_owned(),
@@ -403,6 +402,10 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
                 checkpoint_every,
                 threads,
                 setting,
+            };
+            Task {
+                name: "unnamed".parse().expect("a name"),
+                kind: TaskKind::Training(training),
                 resources,
                 labels: class_probability.map(|_| ("a: b".to_owned(), "1e3".to_owned())).into_iter().collect(),
                 max_jobs: class_probability.map(|_| 7),
@@ -425,7 +428,7 @@ fn settle<T: AsRef<Entry>>(choice: &mut Choice, catalogue: &Catalogue<T>) {
 /// Returns the experiment with a value for every parameter of its choices, as reading gives it. The name of a net alone stays one,
 /// unless its meaning depends on who wrote the file.
 fn settled(mut experiment: Experiment) -> Experiment {
-    for task in &mut experiment.tasks {
+    for task in experiment.tasks.iter_mut().filter_map(Task::training_mut) {
         match &mut task.network {
             NetworkConfig::Named(net) if net.is_bare() => {
                 let full = catalogues().nets.settle(net.clone()).expect("a net without required parameters");
@@ -537,7 +540,10 @@ fn empty_block_of_a_net_has_its_defaults() {
         );
         let parsed = parse(&[SourceFile { name: "a".into(), text }], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
         let expected = catalogues().nets.settle(Choice::new(net.entry.name)).expect("every parameter has a default");
-        assert_eq!(parsed.experiment.tasks[0].network, NetworkConfig::Block { key: block.to_owned(), net: expected });
+        assert_eq!(
+            parsed.experiment.tasks[0].training().expect("it trains").network,
+            NetworkConfig::Block { key: block.to_owned(), net: expected }
+        );
         num_blocks += 1;
     }
     assert!(num_blocks > 0);

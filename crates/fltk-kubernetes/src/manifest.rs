@@ -6,7 +6,11 @@
 //! | `ConfigMap`, one per role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
 //! | `Secret`, for federated jobs with nodes | `credentials-<job>-<tag>` | the credentials of its federator and nodes; owned by the job, and gone with it |
 //! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | the common settings of the run's pods, one per number of pods of a job |
+//! | the same, for commands | `fltk-<digest of run>-<pods>-command-<task>` | the settings of the pods of a program of the user's own |
+//!
+//! Jobs that run a program of the user's own have no `ConfigMap` and no `Secret`.
 
+mod command;
 mod config_map;
 mod credentials;
 mod legal;
@@ -35,7 +39,10 @@ pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
 pub use self::{
     credentials::Credentials,
-    names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, ANNOTATION_CREDENTIALS, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name},
+    names::{
+        ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, ANNOTATION_CREDENTIALS, COMMAND_LABEL, JOB_LABEL, RUN_LABEL, job_name, run_selector,
+        runtime_name,
+    },
 };
 use crate::config::{Backend, CleanPodPolicy, KubernetesConfig};
 
@@ -120,14 +127,16 @@ impl RunContext {
     }
 
     /// The runtimes with the common settings of the run's pods, if its jobs are `TrainJob`s. There is one per number of pods, since the restart limit
-    /// depends on it.
+    /// depends on it; and one for each task that runs a program of the user's own.
     #[must_use]
     pub fn runtimes(&self) -> Vec<Json> {
         if self.config.backend == Backend::PyTorchJob {
             return Vec::new();
         }
-        let nums: BTreeSet<u32> = self.experiment.tasks.iter().map(num_pods).collect();
-        nums.into_iter().map(|num_pods| train_job::runtime(self, num_pods)).collect()
+        let nums: BTreeSet<u32> = self.experiment.tasks.iter().filter(|task| task.training().is_some()).map(num_pods).collect();
+        let commands = self.experiment.tasks.iter().enumerate().filter_map(|(index, task)| Some((index, num_pods(task), task.command()?)));
+        let of_commands = commands.map(|(index, num_pods, config)| train_job::runtime_of_command(self, index, num_pods, config));
+        nums.into_iter().map(|num_pods| train_job::runtime(self, num_pods)).chain(of_commands).collect()
     }
 
     /// `spec` with all requests of its pods on Kubernetes, including extended resources. All pods of a `TrainJob` must be equal, so each requests the
@@ -161,12 +170,13 @@ impl RunContext {
                     task.name
                 ));
             }
-            let net = match &task.network {
-                NetworkConfig::TorchScript { torchscript } => Some(torchscript),
-                NetworkConfig::Named(_) | NetworkConfig::Block { .. } => None,
+            let net = match task.training().map(|training| &training.network) {
+                Some(NetworkConfig::TorchScript { torchscript }) => Some(torchscript),
+                Some(NetworkConfig::Named(_) | NetworkConfig::Block { .. }) | None => None,
             };
+            let data = task.training().and_then(|training| training.dataset.path.as_ref());
             let named = task.files().into_iter().map(|(_, path)| path);
-            let paths = net.into_iter().chain(&task.dataset.path).map(String::as_str).chain(named);
+            let paths = net.into_iter().chain(data).map(String::as_str).chain(named);
             for path in paths.filter(|path| !path.starts_with('/')) {
                 refusals.push(format!(
                     "task `{}`: `{path}` is relative to the experiment file, whose folder pods don't have: name a path in the image, or on a volume",

@@ -109,7 +109,7 @@ pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[Tra
 /// The number of pods of a job of `task`: a pod for each rank, or for the federator and each of its nodes.
 #[must_use]
 pub fn num_pods(task: &Task) -> u32 {
-    1 + task.setting.num_workers()
+    1 + task.num_workers()
 }
 
 fn pods(task: &Task) -> Vec<Pod> {
@@ -118,7 +118,7 @@ fn pods(task: &Task) -> Vec<Pod> {
         Some(resources) => (amounts(&resources.master), resources.worker.as_ref().map(amounts).unwrap_or_default()),
         None => <_>::default(),
     };
-    let workers = task.setting.num_workers();
+    let workers = task.num_workers();
     let mut pods = vec![Pod { role: Role::Master, count: 1, requests: master }];
     if workers > 0 {
         pods.push(Pod { role: Role::Worker, count: workers, requests: worker });

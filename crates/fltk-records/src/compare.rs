@@ -110,7 +110,7 @@ pub fn compare(runs: &[RunRef]) -> Comparison {
     let summaries: Vec<_> = runs.iter().map(RunSummary::of).collect();
     let groups = group(runs, &summaries);
     let keys: BTreeSet<(Unit, u32)> =
-        runs.iter().flat_map(|run| run.history.rows()).filter(|row| row.test.is_some()).map(|row| (row.unit, row.step)).collect();
+        runs.iter().flat_map(|run| run.history.rows()).filter(|row| row.accuracy().is_some()).map(|row| (row.unit, row.step)).collect();
     let steps = keys.into_iter().map(|(unit, step)| {
         let accuracy: Vec<_> = runs.iter().map(|run| accuracy(run, unit, step)).collect();
         let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
@@ -145,7 +145,7 @@ fn accuracy_at(run: &RunRef, virtual_seconds: f64) -> Option<f64> {
 
 fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
     let row = run.history.row(step).filter(|row| row.unit == unit)?;
-    finite(row.test.as_ref()?.accuracy)
+    finite(row.accuracy()?)
 }
 
 /// The properties that the runs of a group have in common: experiment, task, settings, and the digests of the files that these name.

@@ -1,6 +1,9 @@
 //! Every round or epoch of several runs as one flat table, for notebooks.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use fltk_core::{
     client_test::ClientFigures,
@@ -16,7 +19,7 @@ use crate::{
 };
 
 /// The columns of the CSV, in order: the fields of [`ExportRow`].
-pub const COLUMNS: [&str; 27] = [
+pub const COLUMNS: [&str; 28] = [
     "run",
     "experiment",
     "task",
@@ -44,6 +47,7 @@ pub const COLUMNS: [&str; 27] = [
     "client_accuracy_variance",
     "virtual_seconds",
     "sent_bytes",
+    "figures",
 ];
 
 /// One round or epoch of one run.
@@ -55,7 +59,7 @@ pub struct ExportRow {
     pub experiment: String,
     /// The task's name.
     pub task: String,
-    /// `distributed` or `federated`.
+    /// `distributed`, `federated` or `command`.
     pub kind: String,
     /// The net.
     pub network: String,
@@ -80,7 +84,7 @@ pub struct ExportRow {
     /// The number of optimizer steps.
     pub train_steps: Option<u64>,
     /// The learning rate.
-    pub learning_rate: f64,
+    pub learning_rate: Option<f64>,
     /// The training loss, mean per sample.
     pub train_loss: Option<f64>,
     /// The test loss, mean per prediction.
@@ -103,6 +107,8 @@ pub struct ExportRow {
     pub virtual_seconds: Option<f64>,
     /// The bytes of the updates that count, or of the gradients that a rank sent, as they are sent; absent if nothing was sent, and for rounds of earlier versions.
     pub sent_bytes: Option<u64>,
+    /// The figures that a program of the user's own reported and no other column has, as a JSON object by name; absent if there are none.
+    pub figures: Option<String>,
 }
 
 /// The format of the table.
@@ -214,9 +220,9 @@ fn rows(run: &RunRef) -> Vec<ExportRow> {
         trained_items: row.train.map(|train| train.num_samples),
         train_steps: row.train.map(|train| train.num_steps),
         learning_rate: row.learning_rate,
-        train_loss: row.train.and_then(|train| train.loss),
-        test_loss: row.test.as_ref().map(|test| test.loss),
-        test_accuracy: row.test.as_ref().map(|test| test.accuracy),
+        train_loss: row.train_loss(),
+        test_loss: row.loss(),
+        test_accuracy: row.accuracy(),
         train_seconds: row.train.map(|_| row.train_seconds),
         test_seconds: (row.test.is_some() || row.client_test.is_some()).then_some(row.test_seconds),
         tested_clients: row.client_test.map(|clients| clients.num_clients),
@@ -225,8 +231,14 @@ fn rows(run: &RunRef) -> Vec<ExportRow> {
         client_accuracy_variance: row.client_test.map(|clients| clients.variance),
         virtual_seconds: row.virtual_seconds,
         sent_bytes: row.parallel.map(|parallel| parallel.sent_bytes).or(row.sent_bytes),
+        figures: figures(row),
     };
     run.history.rows().map(row).collect()
+}
+
+fn figures(row: &Row) -> Option<String> {
+    let figures: BTreeMap<&str, f64> = row.other_figures().collect();
+    (!figures.is_empty()).then(|| serde_json::to_string(&figures).expect("names and finite numbers have a JSON form"))
 }
 
 fn write_csv<R: Serialize>(

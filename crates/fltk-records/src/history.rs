@@ -15,6 +15,7 @@ use fltk_core::{
     ids::{ClientId, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
+    report::StepUnit,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,15 +33,28 @@ pub enum Unit {
     Round,
     /// Epochs of a distributed task.
     Epoch,
+    /// Steps of a program of the user's own.
+    Step,
+}
+
+impl From<StepUnit> for Unit {
+    fn from(unit: StepUnit) -> Self {
+        match unit {
+            StepUnit::Round => Self::Round,
+            StepUnit::Epoch => Self::Epoch,
+            StepUnit::Step => Self::Step,
+        }
+    }
 }
 
 impl Unit {
-    /// Returns `round` or `epoch`.
+    /// Returns `round`, `epoch` or `step`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Round => "round",
             Self::Epoch => "epoch",
+            Self::Step => "step",
         }
     }
 }
@@ -58,8 +72,8 @@ pub struct Row {
     pub clients: Vec<ClientId>,
     /// The training in this step alone; absent for step 0.
     pub train: Option<TrainSummary>,
-    /// The learning rate used in this step.
-    pub learning_rate: f64,
+    /// The learning rate used in this step; absent if a program of the user's own computed it and didn't report one.
+    pub learning_rate: Option<f64>,
     /// The evaluation after this step, over the whole test set; absent if the step was not evaluated.
     pub test: Option<Evaluation>,
     /// The accuracy over all clients on test samples of their own, after this round; absent if they weren't tested.
@@ -78,9 +92,46 @@ pub struct Row {
     /// The cost of running on several ranks; absent for a single rank, and for federated rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel: Option<ParallelSummary>,
+    /// The figures that a program of the user's own reported, by name; empty for any other run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
 }
 
+/// The names of reported figures that stand for what other runs measure.
+pub(crate) const ACCURACY: &str = "accuracy";
+pub(crate) const LOSS: &str = "loss";
+pub(crate) const TRAIN_LOSS: &str = "train_loss";
+pub(crate) const LEARNING_RATE: &str = "learning_rate";
+
 impl Row {
+    /// Returns the accuracy on the whole test set, or what a program of the user's own reported as `accuracy`.
+    #[must_use]
+    pub fn accuracy(&self) -> Option<f64> {
+        self.test.as_ref().map(|test| test.accuracy).or_else(|| self.figure(ACCURACY))
+    }
+
+    /// Returns the mean loss on the whole test set, or what a program of the user's own reported as `loss`.
+    #[must_use]
+    pub fn loss(&self) -> Option<f64> {
+        self.test.as_ref().map(|test| test.loss).or_else(|| self.figure(LOSS))
+    }
+
+    /// Returns the mean loss of training, or what a program of the user's own reported as `train_loss`.
+    #[must_use]
+    pub fn train_loss(&self) -> Option<f64> {
+        self.train.and_then(|train| train.loss).or_else(|| self.figure(TRAIN_LOSS))
+    }
+
+    /// Returns the reported figures other than those that stand for what other runs measure.
+    pub fn other_figures(&self) -> impl Iterator<Item = (&str, f64)> {
+        let known = [ACCURACY, LOSS, TRAIN_LOSS, LEARNING_RATE];
+        self.figures.iter().filter(move |(name, _)| !known.contains(&name.as_str())).map(|(name, value)| (name.as_str(), *value))
+    }
+
+    fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
+    }
+
     /// Returns the row that `entry` records, if it records one.
     pub(crate) fn of(entry: &Entry) -> Option<Self> {
         let at = entry.at;
@@ -91,7 +142,7 @@ impl Row {
                 at,
                 clients: Vec::new(),
                 train: Some(measured(*train)),
-                learning_rate: *learning_rate,
+                learning_rate: Some(*learning_rate),
                 test: Some(test.clone()),
                 client_test: None,
                 train_seconds: *train_seconds,
@@ -99,6 +150,7 @@ impl Row {
                 test_seconds: *test_seconds,
                 sent_bytes: None,
                 parallel: *parallel,
+                figures: BTreeMap::new(),
             },
             RunEvent::RoundEnded {
                 round,
@@ -117,7 +169,7 @@ impl Row {
                 at,
                 clients: clients.clone(),
                 train: train.map(measured),
-                learning_rate: *learning_rate,
+                learning_rate: Some(*learning_rate),
                 test: test.clone(),
                 client_test: *client_test,
                 train_seconds: *train_seconds,
@@ -125,6 +177,23 @@ impl Row {
                 test_seconds: *test_seconds,
                 sent_bytes: *sent_bytes,
                 parallel: None,
+                figures: BTreeMap::new(),
+            },
+            RunEvent::Reported { unit, step, figures } => Self {
+                unit: Unit::from(*unit),
+                step: *step,
+                at,
+                clients: Vec::new(),
+                train: None,
+                learning_rate: figures.get(LEARNING_RATE).copied(),
+                test: None,
+                client_test: None,
+                train_seconds: 0.0,
+                virtual_seconds: None,
+                test_seconds: 0.0,
+                sent_bytes: None,
+                parallel: None,
+                figures: figures.iter().map(|(name, value)| (printable(name), *value)).collect(),
             },
             _ => return None,
         })
@@ -169,8 +238,9 @@ pub enum End {
     Finished {
         /// The time of the end.
         at: Timestamp,
-        /// SHA-256 of the final parameters, lower-case hex.
-        parameters_sha256: String,
+        /// SHA-256 of the final parameters, lower-case hex; absent for a program of the user's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parameters_sha256: Option<String>,
         /// Wall-clock time since the last start, in seconds.
         seconds: f64,
     },
@@ -192,8 +262,9 @@ impl End {
         let at = entry.at;
         match &entry.event {
             RunEvent::Finished { parameters_sha256, seconds } => {
-                Some(Self::Finished { at, parameters_sha256: printable(parameters_sha256), seconds: *seconds })
+                Some(Self::Finished { at, parameters_sha256: Some(printable(parameters_sha256)), seconds: *seconds })
             }
+            RunEvent::ProgramEnded { seconds } => Some(Self::Finished { at, parameters_sha256: None, seconds: *seconds }),
             RunEvent::Failed { reason, for_good } => Some(Self::Failed { at, reason: printable(reason), for_good: *for_good }),
             _ => None,
         }
@@ -394,6 +465,7 @@ impl History {
                     continue;
                 }
                 RunEvent::EpochEnded { .. } => Some(Unit::Epoch),
+                RunEvent::Reported { unit, .. } => Some(Unit::from(*unit)),
                 RunEvent::RoundEnded { .. }
                 | RunEvent::ClientTrained { .. }
                 | RunEvent::ClientAbsent { .. }
@@ -402,6 +474,7 @@ impl History {
                 | RunEvent::NodeLeft { .. }
                 | RunEvent::CheckpointSaved { .. }
                 | RunEvent::Finished { .. }
+                | RunEvent::ProgramEnded { .. }
                 | RunEvent::Failed { .. } => None,
             };
             if !started {
@@ -411,10 +484,10 @@ impl History {
                 return refuse("the run has ended");
             }
             if unit_of_event.is_some() && unit.is_some() && unit != unit_of_event {
-                return refuse("a run has rounds or epochs, not both");
+                return refuse("a run has rounds, epochs or steps, and no two of them");
             }
             unit = unit.or(unit_of_event);
-            ended = matches!(event, RunEvent::Finished { .. } | RunEvent::Failed { .. });
+            ended = matches!(event, RunEvent::Finished { .. } | RunEvent::ProgramEnded { .. } | RunEvent::Failed { .. });
         }
         Ok(())
     }
@@ -445,6 +518,10 @@ impl History {
                 }
                 None => Change::Noted,
             },
+            RunEvent::Reported { .. } => match Row::of(entry) {
+                Some(row) => self.add_figures(row),
+                None => Change::Noted,
+            },
             RunEvent::ClientTrained { round, client, train, seconds, virtual_seconds, staleness, malicious } => {
                 let (virtual_seconds, staleness) = (*virtual_seconds, *staleness);
                 self.is_asynchronous |= staleness.is_some();
@@ -471,7 +548,7 @@ impl History {
                 self.checkpoints.insert(*at, printable(parameters_sha256));
                 Change::Noted
             }
-            RunEvent::Finished { .. } | RunEvent::Failed { .. } => {
+            RunEvent::Finished { .. } | RunEvent::ProgramEnded { .. } | RunEvent::Failed { .. } => {
                 self.end = End::of(entry);
                 self.attendance.forget_from(Round(self.last_ended.0.saturating_add(1)));
                 Change::Ended
@@ -495,6 +572,14 @@ impl History {
             self.client_tests.retain(|(round, _), _| round.0 <= from.completed);
             self.checkpoints.retain(|at, _| *at <= from);
         }
+    }
+
+    /// Adds reported figures, to those of the same step if there are some.
+    fn add_figures(&mut self, row: Row) -> Change {
+        let earlier = self.rows.get(&row.step).map(|earlier| earlier.figures.clone()).unwrap_or_default();
+        let figures: BTreeMap<String, f64> = earlier.into_iter().chain(row.figures.clone()).collect();
+        let learning_rate = figures.get(LEARNING_RATE).copied();
+        self.add_row(Row { figures, learning_rate, ..row })
     }
 
     fn add_row(&mut self, row: Row) -> Change {

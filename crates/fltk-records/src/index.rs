@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The version of the schema: it changes whenever the tables or [`RunSummary`] change.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// Distinguishes our index from other programs' databases, which are never touched: `fltk` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_746b;
 /// The time to wait for another process that is updating the index.

@@ -2,13 +2,15 @@
 //!
 //! The format is RFC 4180: comma, double quotes where needed, CR LF, a header first. Numbers are the shortest decimals that read back to
 //! the same bits; a loss that is not finite is `NaN`, `inf` or `-inf`; values that weren't measured are empty. `confusion_matrix` is JSON;
-//! its rows are the true classes.
+//! its rows are the true classes. `figures` is JSON, too: what a program of the user's own reported and no other column has.
+
+use std::collections::BTreeMap;
 
 use crate::history::{Row, Unit};
 
 /// The columns, in order. `timestamp` is the time at which this row was recorded; seconds are of this step alone, but for
 /// `virtual_seconds`: the simulated time since the run began.
-pub const COLUMNS: [&str; 24] = [
+pub const COLUMNS: [&str; 25] = [
     "timestamp",
     "unit",
     "step",
@@ -33,6 +35,7 @@ pub const COLUMNS: [&str; 24] = [
     "client_accuracy_worst_decile",
     "client_accuracy_variance",
     "virtual_seconds",
+    "figures",
 ];
 
 /// Returns the header and a line for each row.
@@ -58,11 +61,11 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional((row.unit == Unit::Round).then_some(row.clients.len())),
         optional(train.map(|train| train.num_samples)),
         optional(train.map(|train| train.num_steps)),
-        number(row.learning_rate),
-        optional(train.and_then(|train| train.loss).map(number)),
+        optional(row.learning_rate.map(number)),
+        optional(row.train_loss().map(number)),
         optional(test.map(|test| test.num_samples)),
-        optional(test.map(|test| number(test.loss))),
-        optional(test.map(|test| number(test.accuracy))),
+        optional(row.loss().map(number)),
+        optional(row.accuracy().map(number)),
         optional(train.map(|_| number(row.train_seconds))),
         optional((test.is_some() || clients.is_some()).then(|| number(row.test_seconds))),
         json(test.and_then(fltk_core::metrics::Evaluation::recall).as_ref()),
@@ -76,6 +79,7 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional(clients.map(|clients| number(clients.worst_decile))),
         optional(clients.map(|clients| number(clients.variance))),
         optional(row.virtual_seconds.map(number)),
+        json(Some(row.other_figures().collect::<BTreeMap<_, _>>()).filter(|figures| !figures.is_empty()).as_ref()),
     ])
 }
 
@@ -116,7 +120,7 @@ mod tests {
             at: Timestamp::from_millisecond(1_500).unwrap(),
             clients: vec![ClientId(1), ClientId(4)],
             train: Some(TrainSummary { num_samples: 20, num_steps: 4, loss: Some(1.0 / 3.0) }),
-            learning_rate: 1e-7,
+            learning_rate: Some(1e-7),
             test: Some(Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.75, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
             client_test: Some(ClientTestSummary {
                 num_clients: 10,
@@ -131,6 +135,7 @@ mod tests {
             test_seconds: 0.25,
             sent_bytes: Some(7),
             parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.125, waiting_seconds: 0.0625, sent_bytes: 64 }),
+            figures: BTreeMap::new(),
         }
     }
 
@@ -139,8 +144,8 @@ mod tests {
         let text = String::from_utf8(table([&sample()])).unwrap();
         let expected = "timestamp,unit,step,num_selected_clients,trained_items,train_steps,learning_rate,train_loss,test_items,test_loss,\
             test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix,ranks,communication_seconds,waiting_seconds,sent_bytes,\
-            tested_clients,client_accuracy,client_accuracy_worst_decile,client_accuracy_variance,virtual_seconds\r\n\
-            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64,10,0.55,0.1,0.0825,7.5\r\n";
+            tested_clients,client_accuracy,client_accuracy_worst_decile,client_accuracy_variance,virtual_seconds,figures\r\n\
+            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64,10,0.55,0.1,0.0825,7.5,\r\n";
         assert_eq!(text, expected);
     }
 
@@ -163,7 +168,7 @@ mod tests {
             parallel: None,
             ..sample()
         };
-        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,,,,,,\r\n");
+        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,,,,,,,\r\n");
     }
 
     #[test]

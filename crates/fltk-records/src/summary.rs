@@ -27,7 +27,7 @@ pub struct RunSummary {
     pub experiment: String,
     /// The task's name.
     pub task: String,
-    /// `distributed` or `federated`.
+    /// `distributed`, `federated` or `command`.
     pub kind: String,
     /// The net.
     pub network: String,
@@ -78,11 +78,15 @@ impl RunSummary {
     pub fn of(run: &RunRef) -> Self {
         let RunRef { folder, history, status } = run;
         let description = folder.description();
-        let last = history.last_evaluated();
+        let last = history.rows().rev().find(|row| row.accuracy().is_some() || row.loss().is_some());
         let best = best(history.rows());
-        let (train_seconds, test_seconds) = history.seconds();
+        let (train_seconds, test_seconds) = match history.end() {
+            // The time of a program of the user's own is known as a whole.
+            Some(End::Finished { parameters_sha256: None, seconds, .. }) => (*seconds, 0.0),
+            _ => history.seconds(),
+        };
         let (ended_at, parameters_sha256, failure) = match history.end() {
-            Some(End::Finished { at, parameters_sha256, .. }) => (Some(*at), Some(parameters_sha256.clone()), None),
+            Some(End::Finished { at, parameters_sha256, .. }) => (Some(*at), parameters_sha256.clone(), None),
             Some(End::Failed { at, reason, .. }) => (Some(*at), None, Some(reason.clone())),
             None => (None, None, None),
         };
@@ -100,8 +104,8 @@ impl RunSummary {
             unit: history.unit(),
             step: history.rows().next_back().map(|row| row.step),
             num_steps: description.hyperparameters.num_steps(),
-            accuracy: last.and_then(|(_, test)| finite(test.accuracy)),
-            loss: last.and_then(|(_, test)| finite(test.loss)),
+            accuracy: last.and_then(Row::accuracy).and_then(finite),
+            loss: last.and_then(Row::loss).and_then(finite),
             best_accuracy: best.map(|(_, accuracy)| accuracy),
             best_step: best.map(|(step, _)| step),
             train_seconds: finite(train_seconds).unwrap_or(0.0),
@@ -138,7 +142,7 @@ pub(crate) fn network(settings: &Hyperparameters) -> String {
 
 fn best<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<(u32, f64)> {
     let mut best: Option<(u32, f64)> = None;
-    for (step, accuracy) in rows.filter_map(|row| Some((row.step, finite(row.test.as_ref()?.accuracy)?))) {
+    for (step, accuracy) in rows.filter_map(|row| Some((row.step, finite(row.accuracy()?)?))) {
         if best.is_none_or(|(_, highest)| accuracy > highest) {
             best = Some((step, accuracy));
         }

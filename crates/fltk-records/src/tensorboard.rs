@@ -5,6 +5,7 @@
 //! and, where clients are tested on samples of their own, `clients/accuracy_mean`, `clients/accuracy_worst_decile`, `clients/accuracy_variance`.
 //! Where time is simulated, there is `time/virtual_seconds`, and the accuracy and loss over it as `virtual_milliseconds/accuracy` and
 //! `virtual_milliseconds/loss`, whose steps are these milliseconds.
+//! Figures that a program of the user's own reports have the same tags, and others `figures/NAME`.
 //! Wall times are the journal's. Scalars are `float32`, as in TensorBoard itself; exact numbers are in `metrics.csv`.
 //!
 //! For the HParams tab, a session begins with the task's settings, and ends with success or failure. Runs of the same experiment, task and

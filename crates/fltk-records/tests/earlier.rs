@@ -119,7 +119,7 @@ fn runs_are_found_by_their_name_and_file() {
         // Neither another name nor another experiment finds it.
         assert_eq!(find(&root, "other", &experiment), [""; 0]);
         let mut other = experiment.clone();
-        other.tasks[0].checkpoint_every += 1;
+        other.tasks[0].training_mut().unwrap().checkpoint_every += 1;
         assert_eq!(find(&root, name, &other), [""; 0]);
     }
 }
@@ -136,7 +136,7 @@ fn omitted_and_explicit_defaults_are_equal() {
         describe(&run, json!({ "group": run_id, "group_name": group_name }));
         assert_eq!(find(root.path(), "grid-1", &same), [run.name()], "{yaml}");
         let mut other = same.clone();
-        other.tasks[1].train.batch_size += 1;
+        other.tasks[1].training_mut().unwrap().train.batch_size += 1;
         assert_eq!(find(root.path(), "grid-1", &other), [""; 0]);
         assert_eq!(find(root.path(), "grid-2", &same), [""; 0]);
     };

@@ -154,7 +154,7 @@ fn execute(
 /// The span of the run of `job` in `folder`.
 fn span(folder: &RunFolder, job: &Job) -> Span {
     // At this level it is there whichever messages are written.
-    tracing::error_span!("run", run = folder.name(), task = job.task.name.as_str(), seed = job.seed.0)
+    tracing::error_span!("run", run = folder.name(), task = job.name.as_str(), seed = job.seed.0)
 }
 
 /// A failure caused by the settings, for errors that can't say so themselves.

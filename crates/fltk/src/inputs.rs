@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use fltk_core::{
     arrivals::{self, TraceEntry},
-    experiment::{Experiment, NetworkConfig},
+    experiment::{Experiment, NetworkConfig, TaskKind},
     seed::Seed,
 };
 use fltk_data::Locations;
@@ -135,6 +135,12 @@ impl ReadExperiment {
         self.experiment.stream.is_some()
     }
 
+    /// Returns true if a task runs a program of the user's own.
+    #[must_use]
+    pub fn has_command(&self) -> bool {
+        self.experiment.tasks.iter().any(|task| task.command().is_some())
+    }
+
     /// Prints the warnings, and returns the experiment.
     #[must_use]
     pub fn told(self) -> Experiment {
@@ -196,6 +202,10 @@ pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::
         path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("the path `{}` is not UTF-8", path.display()))
     };
     for task in &mut experiment.tasks {
+        if let TaskKind::Command(config) = &mut task.kind {
+            config.folder = Some(absolute(config.folder.as_deref().unwrap_or("."))?);
+        }
+        let Some(task) = task.training_mut() else { continue };
         if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
             *torchscript = absolute(torchscript)?;
         }

@@ -8,6 +8,7 @@ pub mod child;
 #[allow(missing_docs, reason = "what is documented here is what `--help` prints")]
 pub mod cli;
 mod cmd;
+mod command;
 mod engine;
 pub mod exit;
 mod follow;
@@ -18,6 +19,7 @@ mod jobs;
 pub mod log;
 mod named_files;
 pub mod output;
+pub mod run_group;
 pub mod split;
 pub mod stop;
 mod stream;
@@ -51,6 +53,10 @@ pub fn main(engine: Engine) -> u8 {
 }
 
 fn run(engine: Engine) -> anyhow::Result<()> {
+    // This process is then the keeper of a program, and has no command line of its own.
+    if command::keeper::is_asked_for() {
+        return command::keeper::run();
+    }
     // This check comes first: another build may not even understand the command line.
     if let Engine::Here(_) = engine {
         hand_over::check()?;

@@ -10,7 +10,7 @@ use std::{
 
 use fltk_core::{
     catalogue::{Choice, DatasetEntry},
-    experiment::{FederatedConfig, Setting},
+    experiment::{FederatedConfig, Setting, Task},
 };
 use fltk_data::partition::{check_cohorts, check_file};
 use fltk_experiment::{Parsed, Problem, Report};
@@ -38,7 +38,7 @@ pub fn check(parsed: Parsed, base: &Path) -> Result<Parsed, Report> {
     let mut found: BTreeMap<Use<'_>, Option<(String, String)>> = BTreeMap::new();
     let mut problems = Vec::new();
     for place in &parsed.file_places {
-        let Some(task) = parsed.experiment.tasks.get(place.task) else { continue };
+        let Some(task) = parsed.experiment.tasks.get(place.task).and_then(Task::training) else { continue };
         let (Setting::Federated(config), Some(dataset)) = (&task.setting, crate::catalogues().dataset(&task.dataset.data)) else {
             continue;
         };

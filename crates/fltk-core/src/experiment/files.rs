@@ -1,9 +1,9 @@
 //! The files of the user's that the settings of a task name, such as the file of a partition. Not among them are the data set and a TorchScript
 //! module, which have settings of their own.
 
-use super::{Setting, SimulationConfig, Task};
+use super::{Setting, SimulationConfig, Training};
 
-impl Task {
+impl Training {
     /// Returns the settings that name files, such as `federated.partition.path`, and the path of each: relative to the experiment file, unless it is
     /// absolute.
     #[must_use]

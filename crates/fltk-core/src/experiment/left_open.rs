@@ -9,7 +9,7 @@
 //!
 //! A user's file may also refer to a run that an earlier version started: [`Experiment::with_defaults_of`].
 
-use super::{Experiment, NetworkConfig, Setting, SimulationConfig, Task};
+use super::{Experiment, NetworkConfig, Setting, SimulationConfig, Task, Training};
 use crate::catalogue::Choice;
 
 impl Experiment {
@@ -38,7 +38,7 @@ impl Experiment {
     #[must_use]
     pub fn without_nodes(mut self) -> Self {
         for task in &mut self.tasks {
-            if let Setting::Federated(config) = &mut task.setting {
+            if let Some(Training { setting: Setting::Federated(config), .. }) = task.training_mut() {
                 config.nodes = 0;
             }
         }
@@ -67,7 +67,20 @@ impl Task {
         self.clone().choices_mut().into_iter().any(|choice| choice.is_open())
     }
 
-    /// The task's choices out of catalogues that may leave something open.
+    fn choices_mut(&mut self) -> Vec<&mut Choice> {
+        self.training_mut().map(Training::choices_mut).unwrap_or_default()
+    }
+}
+
+impl Training {
+    /// Returns the training with the newest default for each setting that it leaves open.
+    #[must_use]
+    pub fn with_newest_defaults(mut self) -> Self {
+        self.choices_mut().into_iter().for_each(|choice| *choice = choice.clone().with_newest_defaults());
+        self
+    }
+
+    /// The training's choices out of catalogues that may leave something open.
     fn choices_mut(&mut self) -> Vec<&mut Choice> {
         let mut choices = vec![&mut self.train.optimizer];
         if let NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } = &mut self.network {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DatasetConfig, Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig};
+use super::{CommandConfig, DatasetConfig, Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig};
 use crate::{name::Name, seed::Seed};
 
 /// A whole experiment: every task is run once per seed.
@@ -21,29 +21,15 @@ pub struct Experiment {
     pub stream: Option<StreamConfig>,
 }
 
-/// A job class: the training that each of its jobs does.
+/// A job class: the work of each of its jobs, and how they are planned.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Task {
     /// The name, unique within the experiment.
     pub name: Name,
-    /// The net.
-    pub network: NetworkConfig,
-    /// The data set.
-    pub dataset: DatasetConfig,
-    /// The loss, by its name in the catalogue.
-    pub loss: String,
     /// The user's remarks on the task; for a task from a matrix, also the values of its factors, by the path of the setting.
     pub labels: BTreeMap<String, String>,
-    /// The hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
-    pub train: TrainConfig,
-    /// The hyper-parameters of the other role if it has its own: the federator, or ranks above 0. `None` means the same as `train`.
-    pub train_other_role: Option<TrainConfig>,
-    /// The rounds or epochs from one checkpoint to the next; the last is always a checkpoint. The newest two are kept.
-    pub checkpoint_every: u32,
-    /// The intra-op threads of libtorch for one rank or client. More than one changes the order of sums and so the last bits of results.
-    pub threads: u32,
-    /// The settings of the task's kind: data-parallel or federated.
-    pub setting: Setting,
+    /// The work of its jobs.
+    pub kind: TaskKind,
     /// The resources that its pods request. Only the orchestrator uses them.
     pub resources: Option<Resources>,
     /// The number of its jobs after which no more arrive, in each replication. Only the orchestrator uses it.
@@ -54,7 +40,102 @@ pub struct Task {
     pub priorities: Vec<Priority>,
 }
 
+/// The work of the jobs of a task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each task")]
+pub enum TaskKind {
+    /// Training of a net on a data set.
+    Training(Training),
+    /// A program of the user's own.
+    Command(CommandConfig),
+}
+
 impl Task {
+    /// Returns a task that only trains: without labels, resources and all else that a stream uses.
+    #[must_use]
+    pub fn of_training(name: Name, training: Training) -> Self {
+        Self {
+            name,
+            labels: BTreeMap::new(),
+            kind: TaskKind::Training(training),
+            resources: None,
+            max_jobs: None,
+            class_probability: None,
+            priorities: Vec::new(),
+        }
+    }
+
+    /// Returns the training that it does; `None` if it does none.
+    #[must_use]
+    pub fn training(&self) -> Option<&Training> {
+        match &self.kind {
+            TaskKind::Training(training) => Some(training),
+            TaskKind::Command(_) => None,
+        }
+    }
+
+    /// Returns the training that it does, to be changed; `None` if it does none.
+    pub fn training_mut(&mut self) -> Option<&mut Training> {
+        match &mut self.kind {
+            TaskKind::Training(training) => Some(training),
+            TaskKind::Command(_) => None,
+        }
+    }
+
+    /// Returns the number of pods in addition to the first: ranks after rank 0, or the nodes of a federator. A federated job without nodes trains all of its
+    /// clients in one pod.
+    #[must_use]
+    pub fn num_workers(&self) -> u32 {
+        match &self.kind {
+            TaskKind::Training(training) => training.setting.num_workers(),
+            TaskKind::Command(config) => config.ranks.saturating_sub(1),
+        }
+    }
+
+    /// Returns the command that it runs; `None` if it trains.
+    #[must_use]
+    pub fn command(&self) -> Option<&CommandConfig> {
+        match &self.kind {
+            TaskKind::Training(_) => None,
+            TaskKind::Command(config) => Some(config),
+        }
+    }
+
+    /// Returns the settings that name files: [`Training::files`].
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, &str)> {
+        self.training().map(Training::files).unwrap_or_default()
+    }
+
+    /// Returns true if it has clients that each have data of their own.
+    #[must_use]
+    pub fn has_own_data(&self) -> bool {
+        self.training().is_some_and(Training::has_own_data)
+    }
+}
+
+/// A training: its net, data set and hyper-parameters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Training {
+    /// The net.
+    pub network: NetworkConfig,
+    /// The data set.
+    pub dataset: DatasetConfig,
+    /// The loss, by its name in the catalogue.
+    pub loss: String,
+    /// The hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
+    pub train: TrainConfig,
+    /// The hyper-parameters of the other role if it has its own: the federator, or ranks above 0. `None` means the same as `train`.
+    pub train_other_role: Option<TrainConfig>,
+    /// The rounds or epochs from one checkpoint to the next; the last is always a checkpoint. The newest two are kept.
+    pub checkpoint_every: u32,
+    /// The intra-op threads of libtorch for one rank or client. More than one changes the order of sums and so the last bits of results.
+    pub threads: u32,
+    /// The settings of its kind: data-parallel or federated.
+    pub setting: Setting,
+}
+
+impl Training {
     /// Returns true if it has clients that each have data of their own.
     #[must_use]
     pub fn has_own_data(&self) -> bool {
@@ -62,7 +143,7 @@ impl Task {
     }
 }
 
-/// The two kinds of task.
+/// The two kinds of training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "there is one for each task")]

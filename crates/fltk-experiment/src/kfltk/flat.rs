@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        DatasetConfig, Experiment, FederatedConfig, NetworkConfig, ScheduleUnit, SchedulerConfig, Setting, Task, TrainConfig,
+        DatasetConfig, Experiment, FederatedConfig, NetworkConfig, ScheduleUnit, SchedulerConfig, Setting, Task, TaskKind, TrainConfig,
+        Training,
         check::{check_task, own_name, serde_name},
         definition, entries,
         experiment_schema::default_of,
@@ -246,12 +247,10 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
     };
     let given = root.entry("optimizer").or_else(|| root.entry("lr")).or_else(|| root.entry("batch_size"));
     lower::note_settings(&train, dataset, given.map(|entry| entry.key_span), problems);
-    let task = Task {
-        name: own_name(&format!("{network}-{dataset}")),
+    let training = Training {
         network: NetworkConfig::named(network),
         dataset: DatasetConfig::named(dataset),
         loss: loss.to_owned(),
-        labels: <_>::default(),
         train,
         train_other_role: None,
         checkpoint_every: default_of("task", "checkpoint_every")?,
@@ -281,6 +280,11 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
             simulation: None,
             faults: None,
         }),
+    };
+    let task = Task {
+        name: own_name(&format!("{network}-{dataset}")),
+        labels: <_>::default(),
+        kind: TaskKind::Training(training),
         resources: None,
         max_jobs: None,
         class_probability: None,

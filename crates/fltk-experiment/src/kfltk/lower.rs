@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        ArrivalGroup, DatasetConfig, DistributedConfig, Duration, FederatedConfig, Gaps, NetworkConfig, Resources, Setting, Task,
-        TrainConfig,
+        ArrivalGroup, DatasetConfig, DistributedConfig, Duration, FederatedConfig, Gaps, NetworkConfig, Resources, Setting, Task, TaskKind,
+        TrainConfig, Training,
         check::{check_task, own_name},
         experiment_schema::default_of,
         places::Places,
@@ -106,8 +106,7 @@ pub(super) fn read_class(
     }
     // Values that were refused above are replaced by plain ones, so that further problems are found too.
     let (train, _, _) = trained?;
-    let task = Task {
-        name,
+    let training = Training {
         network: NetworkConfig::named(&class.network_configuration.network),
         dataset: DatasetConfig::named(&class.network_configuration.dataset),
         loss: loss.unwrap_or(losses::DEFAULT).to_owned(),
@@ -116,9 +115,13 @@ pub(super) fn read_class(
         checkpoint_every: default_of("task", "checkpoint_every")?,
         threads: default_of("task", "threads")?,
         setting: setting?,
+    };
+    let task = Task {
+        name,
+        labels: <_>::default(),
+        kind: TaskKind::Training(training),
         resources,
         max_jobs: None,
-        labels: <_>::default(),
         class_probability: class.class_probability,
         priorities: class.priorities.unwrap_or_default(),
     };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     super::{
         DatasetConfig, DistributedConfig, NetworkConfig, PodResources, Priority, Quantity, Resources, ScheduleUnit, SchedulerConfig,
-        Setting, Task, TrainConfig,
+        Setting, Task, TaskKind, TrainConfig, Training,
         check::check_task,
         entries::OWN_NET,
         experiment_schema::default_of,
@@ -211,8 +211,7 @@ fn read_class(node: &Node, name: Name, catalogues: &Catalogues, problems: &mut V
     };
     warn(&class, node, problems);
     let pod = PodResources { cores: class.system_parameters.executor_cores, memory: class.system_parameters.executor_memory };
-    let task = Task {
-        name,
+    let training = Training {
         network: NetworkConfig::named(network),
         dataset: DatasetConfig::named(dataset),
         loss: losses::DEFAULT.to_owned(),
@@ -227,9 +226,13 @@ fn read_class(node: &Node, name: Name, catalogues: &Catalogues, problems: &mut V
         checkpoint_every: default_of("task", "checkpoint_every")?,
         threads: default_of("task", "threads")?,
         setting: Setting::Distributed(DistributedConfig::new(class.hyper_parameters.max_epoch, class.system_parameters.data_parallelism)),
+    };
+    let task = Task {
+        name,
+        labels: <_>::default(),
+        kind: TaskKind::Training(training),
         resources: Some(Resources { master: pod.clone(), worker: Some(pod) }),
         max_jobs: None,
-        labels: <_>::default(),
         class_probability: class.class_probability,
         priorities: class.priorities.unwrap_or_default(),
     };

@@ -49,7 +49,7 @@ fn read(text: &str) -> Result<Experiment, String> {
 }
 
 fn federated(experiment: &Experiment) -> &FederatedConfig {
-    match &experiment.tasks[0].setting {
+    match &experiment.tasks[0].training().expect("it trains").setting {
         Setting::Federated(config) => config,
         Setting::Distributed(config) => panic!("{config:?}"),
     }
@@ -59,7 +59,7 @@ fn federated(experiment: &Experiment) -> &FederatedConfig {
 fn experiments_with_user_entries_are_read() {
     let experiment = read(FILE).unwrap_or_else(|report| panic!("{report}"));
     let net = Choice::new("Perceptron").with("width", 32).with("dropout", 0.0);
-    assert_eq!(experiment.tasks[0].network, NetworkConfig::Named(net.clone()));
+    assert_eq!(experiment.tasks[0].training().expect("it trains").network, NetworkConfig::Named(net.clone()));
     assert_eq!((net::WIDTH.of(&net), net::DROPOUT.of(&net)), (32, 0.0));
     let config = federated(&experiment);
     assert_eq!((config.partition.name(), partitioner::SHARE.of(&config.partition)), ("home_class", 0.8));
@@ -71,8 +71,8 @@ fn experiments_with_user_entries_are_read() {
     assert!(strategy::WEIGHTED.of(&config.strategy));
     // The name of a net alone means its defaults.
     let named = read(&FILE.replace("{ type: Perceptron, width: 32 }", "Perceptron")).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(named.tasks[0].network, NetworkConfig::named("Perceptron"));
-    assert_eq!(named.tasks[0].network.net().map(|net| net::WIDTH.of(net)), Some(64));
+    assert_eq!(named.tasks[0].training().expect("it trains").network, NetworkConfig::named("Perceptron"));
+    assert_eq!(named.tasks[0].training().expect("it trains").network.net().map(|net| net::WIDTH.of(net)), Some(64));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn changed_defaults_of_nets_depend_on_the_origin_of_the_file() {
         let text =
             format!("{{ name: a, tasks: [{{ kind: distributed, network: {network}, dataset: mnist, distributed: {{ epochs: 1 }} }}] }}");
         let parsed = parse(&[SourceFile { name: "a".into(), text }], &[], &catalogues).unwrap_or_else(|report| panic!("{report}"));
-        let padding = |experiment: &Experiment| experiment.tasks[0].network.net().map(|net| PADDING.of(net));
+        let padding = |experiment: &Experiment| experiment.tasks[0].training().expect("it trains").network.net().map(|net| PADDING.of(net));
         assert_eq!(padding(&parsed.experiment.clone().with_newest_defaults()), Some(2), "{network}");
         assert_eq!(padding(&parsed.experiment.clone().with_earliest_defaults()), Some(1), "{network}");
         assert!(to_yaml(&parsed.experiment).contains("padding: 2"), "{network}: {}", to_yaml(&parsed.experiment));

@@ -34,7 +34,10 @@ fn combinations_are_tasks_with_labels() {
         ]
     );
     let second = &experiment.tasks[1];
-    assert_eq!((second.train.batch_size, second.train.learning_rate()), (16, 0.01));
+    assert_eq!(
+        (second.training().expect("it trains").train.batch_size, second.training().expect("it trains").train.learning_rate()),
+        (16, 0.01)
+    );
     assert_eq!(second.labels["train.batch_size"], "16");
     assert_eq!(second.labels["train.optimizer.learning_rate"], "0.01");
 }
@@ -43,7 +46,17 @@ fn combinations_are_tasks_with_labels() {
 fn fraction_takes_a_regular_subset() {
     let three = "matrix: { factors: { train.batch_size: [1, 2], threads: [1, 2], train.test_batch_size: [5, 6] }, fraction: 2 }";
     let experiment = read(three, "").unwrap();
-    let cells: Vec<_> = experiment.tasks.iter().map(|task| (task.train.batch_size, task.threads, task.train.test_batch_size)).collect();
+    let cells: Vec<_> = experiment
+        .tasks
+        .iter()
+        .map(|task| {
+            (
+                task.training().expect("it trains").train.batch_size,
+                task.training().expect("it trains").threads,
+                task.training().expect("it trains").train.test_batch_size,
+            )
+        })
+        .collect();
     // Every value of every factor occurs equally often, and so does every pair.
     assert_eq!(cells, [(1, 1, 5), (1, 2, 6), (2, 1, 6), (2, 2, 5)]);
 }

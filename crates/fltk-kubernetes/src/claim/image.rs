@@ -1,6 +1,6 @@
 //! The image of the jobs of a namespace.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Api, Client, Error, Resource, api::ListParams, core::DynamicObject};
@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::{
     api::{in_time, job_resource, runtime_resource},
     config::Backend,
-    manifest::{CONTAINERS, RUN_LABEL},
+    manifest::{COMMAND_LABEL, CONTAINERS, RUN_LABEL},
 };
 
 /// The names per list request, and the number of list requests per kind: together more jobs than a namespace holds at once.
@@ -61,8 +61,11 @@ where
             Err(Error::Api(status)) if matches!(status.code, 403 | 404) => return Ok(None),
             list => list?,
         };
-        newest =
-            list.items.into_iter().filter_map(|object| Some((object.metadata.creation_timestamp, object.metadata.name?))).max().max(newest);
+        // The image of a program of the user's own has nothing of ours.
+        let has_ours =
+            |labels: &Option<BTreeMap<String, String>>| !labels.as_ref().is_some_and(|labels| labels.contains_key(COMMAND_LABEL));
+        let ours_alone = list.items.into_iter().filter(|object| has_ours(&object.metadata.labels));
+        newest = ours_alone.filter_map(|object| Some((object.metadata.creation_timestamp, object.metadata.name?))).max().max(newest);
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => ours = ours.continue_token(&token),
             None => break,

@@ -7,14 +7,17 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, json};
 
 use super::{
-    RunContext,
+    RunContext, command,
     names::{config_map_name, labels},
     pod::EXPERIMENT_FILE,
 };
 use crate::config::Backend;
 
-/// The config maps, one per role as in KFLTK; all pods of a `TrainJob` read the first.
+/// The config maps, one per role as in KFLTK; all pods of a `TrainJob` read the first. A program of the user's own reads none.
 pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
+    if command::of(context, spec).is_some() {
+        return Vec::new();
+    }
     let experiment = to_yaml(&spec.experiment(&context.experiment));
     let roles = spec.pods.iter().map(|pod| pod.role).filter(|role| *role == Role::Master || context.config.backend == Backend::PyTorchJob);
     let manifest = |role| {

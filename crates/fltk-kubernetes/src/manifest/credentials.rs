@@ -62,7 +62,7 @@ pub fn are_needed(context: &RunContext, spec: &JobSpec) -> bool {
 
 /// True if jobs of `task` have nodes.
 pub fn has_nodes(task: &Task) -> bool {
-    matches!(&task.setting, Setting::Federated(config) if config.nodes > 0)
+    task.training().is_some_and(|training| matches!(&training.setting, Setting::Federated(config) if config.nodes > 0))
 }
 
 /// The Secret called `name`.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use fltk_plan::{JobId, JobSpec, Role};
 use sha2::{Digest as _, Sha256};
 
-use super::RunContext;
+use super::{RunContext, command};
 
 /// The label with the run of an object.
 pub const RUN_LABEL: &str = "fltk.node/run";
 /// The label with the job of an object.
 pub const JOB_LABEL: &str = "fltk.node/job";
+/// The label of objects that belong to a program of the user's own: their image isn't ours.
+pub const COMMAND_LABEL: &str = "fltk.node/command";
 /// The annotation with the number of a job's start.
 pub const ANNOTATION_ATTEMPT: &str = "fltk.node/attempt";
 /// The annotation with the start time of the stream, which distinguishes it from another stream of the same name.
@@ -32,6 +34,11 @@ pub fn job_name(id: &JobId) -> String {
 #[must_use]
 pub fn runtime_name(run: &str, num_pods: u32) -> String {
     format!("fltk-{}-{num_pods}", hex::encode(&Sha256::digest(run)[..8]))
+}
+
+/// The name of the runtime for jobs of the task with this index, which run a program of the user's own in `num_pods` pods.
+pub fn command_runtime_name(run: &str, num_pods: u32, task: usize) -> String {
+    format!("{}-command-{task}", runtime_name(run, num_pods))
 }
 
 /// The label selector for the objects of `run`.
@@ -63,7 +70,15 @@ pub fn run_labels(context: &RunContext) -> BTreeMap<String, String> {
 pub fn labels(context: &RunContext, spec: &JobSpec) -> BTreeMap<String, String> {
     let mut labels = run_labels(context);
     labels.insert(JOB_LABEL.to_owned(), spec.id.to_string());
+    if command::of(context, spec).is_some() {
+        labels.extend(command_label());
+    }
     labels
+}
+
+/// The label of objects that belong to a program of the user's own.
+pub fn command_label() -> [(String, String); 1] {
+    [(COMMAND_LABEL.to_owned(), "true".to_owned())]
 }
 
 /// The annotations of the job and its pods. They hold the task's name and labels, which may not be valid as Kubernetes labels.

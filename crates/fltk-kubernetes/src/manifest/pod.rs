@@ -30,11 +30,15 @@ const TMP_VOLUME: &str = "fltk-tmp";
 
 /// The common pod spec of the run, with a container called `name`.
 pub fn spec(context: &RunContext, name: &str) -> PodSpec {
+    PodSpec { containers: vec![container(context, name)], volumes: Some(volumes(context)), ..placed(context) }
+}
+
+/// A pod spec without containers and volumes: where and how the pods of the run are placed.
+pub fn placed(context: &RunContext) -> PodSpec {
     let config = &context.config;
     PodSpec {
         affinity: config.affinity.clone(),
         automount_service_account_token: Some(false),
-        containers: vec![container(context, name)],
         // Otherwise every pod would get variables for each of a stream's thousand services.
         enable_service_links: Some(false),
         image_pull_secrets: some(config.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
@@ -45,7 +49,6 @@ pub fn spec(context: &RunContext, name: &str) -> PodSpec {
         security_context: Some(config.security_context.clone()),
         service_account_name: config.service_account.clone(),
         tolerations: some(config.tolerations.clone()),
-        volumes: Some(volumes(context)),
         ..PodSpec::default()
     }
 }
@@ -59,18 +62,22 @@ pub fn restart_policy(policy: RestartPolicy) -> &'static str {
 }
 
 fn container(context: &RunContext, name: &str) -> Container {
+    Container { env: Some(environment(context)), volume_mounts: Some(mounts(context)), ..any_container(context, name) }
+}
+
+/// A container with what all containers of the run have, and the volumes of the `kubernetes` block.
+pub fn any_container(context: &RunContext, name: &str) -> Container {
     let config = &context.config;
     let pull = config.image_pull_policy.map(|policy| format!("{policy:?}"));
     Container {
         name: name.to_owned(),
         image: Some(context.image.clone()),
         image_pull_policy: pull,
-        env: Some(environment(context)),
         security_context: Some(config.container_security_context.clone()),
         termination_message_path: Some(TERMINATION_LOG.to_owned()),
         // If the program had no time to write a message, the last lines of its log are used.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-        volume_mounts: Some(mounts(context)),
+        volume_mounts: Some(users_mounts(context)),
         ..Container::default()
     }
 }
@@ -111,23 +118,41 @@ fn environment(context: &RunContext) -> Vec<EnvVar> {
 
 fn volumes(context: &RunContext) -> Vec<Volume> {
     let config = &context.config;
-    let claim = |name: &str, claim: &String| Volume {
-        name: name.to_owned(),
-        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name: claim.clone(), read_only: None }),
-        ..Volume::default()
-    };
-    let empty = |name: &str| Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
     let log = config.log_claim.as_ref().map_or_else(|| empty(LOG_VOLUME), |name| claim(LOG_VOLUME, name));
+    std::iter::once(log).chain(users_volumes(context)).collect()
+}
+
+/// The writable folder, the data, and the volumes of the `kubernetes` block.
+pub fn users_volumes(context: &RunContext) -> Vec<Volume> {
+    let config = &context.config;
     let data = config.data_claim.as_ref().map(|name| claim(DATA_VOLUME, name));
-    [log, empty(TMP_VOLUME)].into_iter().chain(data).chain(config.volumes.iter().cloned()).collect()
+    std::iter::once(empty(TMP_VOLUME)).chain(data).chain(config.volumes.iter().cloned()).collect()
+}
+
+fn claim(name: &str, claim: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: None }),
+        ..Volume::default()
+    }
+}
+
+fn empty(name: &str) -> Volume {
+    Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
 }
 
 fn mounts(context: &RunContext) -> Vec<VolumeMount> {
+    std::iter::once(mount(LOG_VOLUME, &context.config.log_path)).chain(users_mounts(context)).collect()
+}
+
+fn users_mounts(context: &RunContext) -> Vec<VolumeMount> {
     let config = &context.config;
-    let mount = |name: &str, path: &str| VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() };
     let data = config.data_claim.as_ref().map(|_| VolumeMount { read_only: Some(true), ..mount(DATA_VOLUME, &config.data_path) });
-    let ours = [mount(LOG_VOLUME, &config.log_path), mount(TMP_VOLUME, TMP_PATH)];
-    ours.into_iter().chain(data).chain(config.volume_mounts.iter().cloned()).collect()
+    std::iter::once(mount(TMP_VOLUME, TMP_PATH)).chain(data).chain(config.volume_mounts.iter().cloned()).collect()
+}
+
+fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
 }
 
 /// The volume of the experiment, and its mount.

@@ -1,10 +1,12 @@
 //! `kubeflow.org/v1` `PyTorchJob`, run by Kubeflow's training operator.
 
+use fltk_core::experiment::CommandConfig;
 use fltk_plan::{JobSpec, Pod, Role};
+use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    RunContext, credentials,
+    RunContext, command, credentials,
     limit::object_limit,
     names::{ANNOTATION_ATTEMPT, ANNOTATION_CREDENTIALS, annotations, config_map_name, job_name, labels},
     pod,
@@ -34,16 +36,10 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32, secret: Opti
 }
 
 fn replica(context: &RunContext, spec: &JobSpec, pods: &Pod, secret: Option<&str>) -> Json {
-    let mut pod = pod::spec(context, CONTAINER);
-    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, pods.role))];
-    mounted.extend(secret.map(|name| credentials::volume(name, pods.role)));
-    let (volumes, mounts): (Vec<_>, Vec<_>) = mounted.into_iter().unzip();
-    pod.volumes.get_or_insert_default().extend(volumes);
-    for container in &mut pod.containers {
-        container.args = Some(pod::arguments(context, spec));
-        container.resources = Some(pod::resources(&pods.requests));
-        container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
-    }
+    let mut pod = match command::of(context, spec) {
+        Some(config) => pod_of_command(context, config, spec, pods),
+        None => pod_of_training(context, spec, pods, secret),
+    };
     // The operator has its own restart policy for all pods of a role.
     pod.restart_policy = None;
     let mut labels = labels(context, spec);
@@ -54,6 +50,29 @@ fn replica(context: &RunContext, spec: &JobSpec, pods: &Pod, secret: Option<&str
         "restartPolicy": pod::restart_policy(context.config.restart_policy),
         "template": { "metadata": { "labels": labels, "annotations": annotations(context, spec) }, "spec": pod },
     })
+}
+
+fn pod_of_command(context: &RunContext, config: &CommandConfig, spec: &JobSpec, pods: &Pod) -> PodSpec {
+    let mut pod = command::spec(context, config, CONTAINER);
+    for container in &mut pod.containers {
+        container.env = Some(command::variables(context, config, spec));
+        container.resources = Some(pod::resources(&pods.requests));
+    }
+    pod
+}
+
+fn pod_of_training(context: &RunContext, spec: &JobSpec, pods: &Pod, secret: Option<&str>) -> PodSpec {
+    let mut pod = pod::spec(context, CONTAINER);
+    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, pods.role))];
+    mounted.extend(secret.map(|name| credentials::volume(name, pods.role)));
+    let (volumes, mounts): (Vec<_>, Vec<_>) = mounted.into_iter().unzip();
+    pod.volumes.get_or_insert_default().extend(volumes);
+    for container in &mut pod.containers {
+        container.args = Some(pod::arguments(context, spec));
+        container.resources = Some(pod::resources(&pods.requests));
+        container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
+    }
+    pod
 }
 
 fn run_policy(config: &KubernetesConfig, num_pods: u32) -> Json {

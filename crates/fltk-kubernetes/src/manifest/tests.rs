@@ -32,6 +32,15 @@ tasks:
     dataset: fashion-mnist
     federated: { clients: 10, clients_per_round: 2, rounds: 5, nodes: 2 }
     resources: { master: { cores: 1, memory: 1Gi }, worker: { cores: 500m, memory: 2Gi } }
+  - name: program
+    kind: command
+    command:
+      run: [sh, -c, 'exec train --rank $RANK --date $(date)']
+      ranks: 2
+      image: registry.example/mine:2
+      variables: { OMP_NUM_THREADS: '1', SAID: $(whoami) }
+      grace: 90s
+    resources: { master: { cores: 1, memory: 1Gi }, worker: { cores: 500m, memory: 2Gi } }
 stream: { namespace: test, image: registry.example/fltk:1 }
 ";
 
@@ -90,6 +99,7 @@ fn pytorch_jobs_match_snapshots() {
     insta::assert_snapshot!("pytorchjob_defaults", yaml(&defaults, "pair"));
     insta::assert_snapshot!("pytorchjob_federated", yaml(&defaults, "alone"));
     insta::assert_snapshot!("pytorchjob_nodes", yaml(&defaults, "nodes"));
+    insta::assert_snapshot!("pytorchjob_command", yaml(&defaults, "program"));
     let scheduling =
         "clean_pod_policy: All, scheduling_policy: { min_available: 3, queue: q, priority_class: high, schedule_timeout: 1min }";
     let full = FULL.replace("BACKEND", "pytorchjob").replace("clean_pod_policy: All", scheduling);
@@ -100,6 +110,7 @@ fn pytorch_jobs_match_snapshots() {
 fn train_jobs_match_snapshots() {
     insta::assert_snapshot!("trainjob_defaults", yaml(&context("kubernetes: { backend: trainjob }"), "pair"));
     insta::assert_snapshot!("trainjob_nodes", yaml(&context("kubernetes: { backend: trainjob }"), "nodes"));
+    insta::assert_snapshot!("trainjob_command", yaml(&context("kubernetes: { backend: trainjob }"), "program"));
     let full = context(&FULL.replace("BACKEND", "trainjob").replace("clean_pod_policy: All, ", ""));
     assert_eq!(full.refusals(), [""; 0]);
     insta::assert_snapshot!("trainjob_full", yaml(&full, "pair"));
@@ -192,7 +203,7 @@ fn single_rank_job_has_no_workers() {
 #[test]
 fn unsupported_pod_settings_are_refused() {
     let mut context = context("kubernetes: { backend: trainjob, run_policy: { scheduling_policy: { queue: q } } }");
-    context.experiment.tasks[0].dataset.path = Some("data/mine".to_owned());
+    context.experiment.tasks[0].training_mut().expect("it trains").dataset.path = Some("data/mine".to_owned());
     let refusals = context.refusals().join("\n");
     assert!(refusals.contains("`data/mine`") && refusals.contains("`scheduling_policy`"), "{refusals}");
 }
@@ -202,7 +213,9 @@ fn unsupported_pod_settings_are_refused() {
 fn files_beside_the_experiment_are_refused() {
     let mut context = context("kubernetes: {}");
     let of_path = |path: &str| Choice::new("file").with("path", Value::Path(path.into()));
-    let Setting::Federated(config) = &mut context.experiment.tasks[1].setting else { panic!("`alone` is federated") };
+    let Setting::Federated(config) = &mut context.experiment.tasks[1].training_mut().expect("it trains").setting else {
+        panic!("`alone` is federated")
+    };
     (config.partition, config.selection) = (of_path("split.json"), of_path("lists/cohorts.json"));
     let refusals = context.refusals();
     assert_eq!(refusals.len(), 2, "{refusals:?}");
@@ -211,14 +224,14 @@ fn files_beside_the_experiment_are_refused() {
         assert!(refusal.contains("name a path in the image, or on a volume"), "{refusal}");
     }
     let absolute: &dyn Fn(&str) -> Result<String, ()> = &|path| Ok(format!("/data/{path}"));
-    context.experiment.tasks[1].change_files(absolute).expect("no error");
+    context.experiment.tasks[1].training_mut().expect("it trains").change_files(absolute).expect("no error");
     assert_eq!(context.refusals(), [""; 0]);
 }
 
 #[test]
 fn clients_with_data_of_their_own_are_refused() {
     let mut context = context("kubernetes: {}");
-    let setting = context.experiment.tasks.iter_mut().find_map(|task| match &mut task.setting {
+    let setting = context.experiment.tasks.iter_mut().find_map(|task| match &mut task.training_mut()?.setting {
         Setting::Federated(config) => Some(config),
         Setting::Distributed(_) => None,
     });

@@ -4,6 +4,7 @@
 mod capacity;
 mod chart;
 mod claims;
+mod commands;
 mod deletion;
 mod down;
 mod failures;

@@ -113,7 +113,7 @@ fn streams_are_identified_by_their_arrivals() {
     }
     assert!(here.is_same_as(&elsewhere), "the path of a trace says nothing about its arrivals");
     let mut other = csv.clone();
-    other.experiment.tasks[1].threads = 2;
+    other.experiment.tasks[1].training_mut().unwrap().threads = 2;
     assert!(!csv.is_same_as(&other));
 }
 

@@ -111,7 +111,7 @@ fn out_of_order_events_are_refused() {
     };
     check(&[epoch(1, 0.0)], 0, "the run has not started");
     check(&[started(0), finished(), epoch(1, 0.0)], 2, "the run has ended");
-    check(&[started(0), epoch(1, 0.0), round(2)], 2, "a run has rounds or epochs, not both");
+    check(&[started(0), epoch(1, 0.0), round(2)], 2, "a run has rounds, epochs or steps, and no two of them");
     assert!(fold(&[started(0), finished(), started(1), epoch(2, 0.0)]).is_ok());
 }
 
@@ -263,4 +263,30 @@ fn nodes_joined_when_they_did_and_not_when_it_was_recorded() {
     for impossible in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
         assert_eq!(joined_at(impossible), joined_at(0.0), "{impossible}");
     }
+}
+
+fn reported(unit: StepUnit, step: u32, name: &str, value: f64) -> RunEvent {
+    RunEvent::Reported { unit, step, figures: [(name.to_owned(), value)].into() }
+}
+
+#[test]
+fn reported_figures_of_a_step_are_put_together() {
+    let events = [
+        started(0),
+        reported(StepUnit::Epoch, 1, "accuracy", 0.5),
+        reported(StepUnit::Epoch, 1, "learning_rate", 0.1),
+        reported(StepUnit::Epoch, 2, "wer", 7.0),
+        // The program goes on by its own checkpoint, and repeats a step.
+        started(2),
+        reported(StepUnit::Epoch, 1, "accuracy", 0.75),
+        RunEvent::ProgramEnded { seconds: 2.0 },
+    ];
+    let history = fold(&events).unwrap();
+    let row = |step| history.row(step).unwrap();
+    assert_eq!((row(1).accuracy(), row(1).learning_rate, row(1).loss()), (Some(0.75), Some(0.1), None));
+    assert_eq!((row(2).accuracy(), row(2).other_figures().collect::<Vec<_>>()), (None, vec![("wer", 7.0)]));
+    assert_eq!(history.unit(), Some(Unit::Epoch));
+    assert_eq!(history.end(), Some(&End::Finished { at: Timestamp::UNIX_EPOCH, parameters_sha256: None, seconds: 2.0 }));
+    let error = fold(&[started(0), reported(StepUnit::Epoch, 1, "a", 1.0), reported(StepUnit::Step, 1, "a", 1.0)]).unwrap_err();
+    assert_eq!(error.problem, "a run has rounds, epochs or steps, and no two of them");
 }

@@ -4,6 +4,7 @@ use fltk_core::{
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
+    report::StepUnit,
 };
 use proptest::prelude::*;
 
@@ -86,6 +87,8 @@ fn sample() -> Vec<RunEvent> {
         },
         RunEvent::CheckpointSaved { at: 1.into(), parameters_sha256: "00ff".into() },
         RunEvent::CheckpointSaved { at: Milestone { completed: 1, steps: 5 }, parameters_sha256: "00ff".into() },
+        RunEvent::Reported { unit: StepUnit::Step, step: 3, figures: [("a/b".to_owned(), 0.1 + 0.2), ("c".to_owned(), -0.0)].into() },
+        RunEvent::ProgramEnded { seconds: 0.5 },
         RunEvent::Failed { reason: "no \"space\"\nleft \u{1f4a5}".into(), for_good: false },
         RunEvent::Finished { parameters_sha256: "00ff".into(), seconds: 1e-9 },
     ]

@@ -3,6 +3,8 @@
 //! The form differs from a plain derive where JSON and hostile files need it: numbers that are not finite (a diverged loss) are the strings
 //! `"NaN"`, `"Infinity"`, `"-Infinity"`, since JSON has no number for them; and a confusion matrix must be square.
 
+use std::collections::BTreeMap;
+
 use fltk_core::{
     attendance::Absence,
     client_test::{ClientFigures, ClientTestSummary},
@@ -10,6 +12,7 @@ use fltk_core::{
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
+    report::StepUnit,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,8 @@ impl JournalEvent for RunEvent {
         "client_absent",
         "client_tested",
         "round_ended",
+        "reported",
+        "program_ended",
         "node_joined",
         "node_left",
         "checkpoint_saved",
@@ -117,6 +122,15 @@ enum RunEventWire {
         test_seconds: f64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent_bytes: Option<u64>,
+    },
+    Reported {
+        unit: StepUnit,
+        step: u32,
+        figures: BTreeMap<String, f64>,
+    },
+    ProgramEnded {
+        #[serde(with = "number")]
+        seconds: f64,
     },
     NodeJoined {
         node: String,

@@ -5,7 +5,11 @@ use std::{
     path::Path,
 };
 
-use fltk_core::{experiment::Task, name::Name, seed::Seed};
+use fltk_core::{
+    experiment::{CommandConfig, Task, TaskKind, Training},
+    name::Name,
+    seed::Seed,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +19,8 @@ use crate::files::{self, TEXT_BYTES_MAX};
 
 /// The format of `run.json`. A reader refuses higher ones, and ignores fields that it doesn't know.
 const FORMAT: u64 = 1;
+/// The kind of a task that runs a program of the user's own, and the block with its settings.
+const COMMAND: &str = "command";
 /// The limit on hyper-parameters, and on data sets.
 const ENTRIES_MAX: usize = 1000;
 
@@ -45,6 +51,10 @@ pub const CHANGES_NOTHING: &[&str] = &[
     "distributed.restarts",
     "distributed.timeout",
     "distributed.checkpoint_every_steps",
+    "command.folder",
+    "command.image",
+    "command.restarts",
+    "command.grace",
 ];
 
 /// The largest number of values of a list that are recorded one by one. A longer list, such as the sizes of a thousand clients, is recorded as the digest
@@ -127,18 +137,43 @@ impl Hyperparameters {
     /// Collects the settings of `task` that can change results: its net, data set, loss, training and setting.
     #[must_use]
     pub fn of(task: &Task) -> Self {
-        // A task is plain data of strings, numbers and maps: it always has a JSON value.
-        Self::of_json(&serde_json::to_value(task.clone().with_newest_defaults()).unwrap_or_default())
+        match &task.kind {
+            TaskKind::Training(training) => Self::of_training(training),
+            TaskKind::Command(config) => Self::of_command(config),
+        }
     }
 
-    pub(super) fn of_json(task: &serde_json::Value) -> Self {
+    /// Collects the settings of a program of the user's own.
+    fn of_command(config: &CommandConfig) -> Self {
+        let mut flat = BTreeMap::new();
+        flatten(COMMAND, &serde_json::to_value(config).unwrap_or_default(), &mut flat);
+        // An argument may be a whole script.
+        for value in flat.values_mut() {
+            if let Hyperparameter::Text(text) = value
+                && !files::is_printable(text)
+            {
+                *text = format!("{} bytes, sha256:{}", text.len(), hex::encode(Sha256::digest(text.as_bytes())));
+            }
+        }
+        flat.insert("kind".to_owned(), Hyperparameter::Text(COMMAND.to_owned()));
+        Self(flat)
+    }
+
+    /// Collects the settings of `training` that can change results.
+    #[must_use]
+    pub fn of_training(training: &Training) -> Self {
+        // A training is plain data of strings, numbers and maps: it always has a JSON value.
+        Self::of_json(&serde_json::to_value(training.clone().with_newest_defaults()).unwrap_or_default())
+    }
+
+    pub(super) fn of_json(training: &serde_json::Value) -> Self {
         let mut flat = BTreeMap::new();
         for name in ["network", "dataset", "loss", "train", "train_other_role", "threads"] {
-            flatten(name, &task[name], &mut flat);
+            flatten(name, &training[name], &mut flat);
         }
         // `setting: {kind: federated, ...}` is written as `federated: {...}` in the file.
-        if let Some(kind) = task["setting"]["kind"].as_str() {
-            flatten(kind, &task["setting"], &mut flat);
+        if let Some(kind) = training["setting"]["kind"].as_str() {
+            flatten(kind, &training["setting"], &mut flat);
             if let Some(of_setting) = flat.remove(&format!("{kind}.kind")) {
                 flat.insert("kind".into(), of_setting);
             }

@@ -283,7 +283,8 @@ fn settings_recorded_by_earlier_versions_are_equal_to_current_ones() {
     for task in &experiment.tasks {
         assert_eq!(Hyperparameters::of(task).key(), recorded[task.name.as_str()].key(), "{}", task.name);
     }
-    let runs = [data.join("runs"), data.with_file_name("0.1.0-virtual-time").join("runs")].map(|folder| RunFolder::list(&folder).unwrap());
+    let later = ["0.1.0-virtual-time", "0.1.0-command"].map(|name| data.with_file_name(name));
+    let runs = [data, later[0].clone(), later[1].clone()].map(|folder| RunFolder::list(&folder.join("runs")).unwrap());
     for path in runs.concat() {
         let run = RunFolder::open(path).unwrap();
         let task = &run.experiment(catalogues()).unwrap().tasks[run.description().task_index as usize];

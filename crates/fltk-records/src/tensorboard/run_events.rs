@@ -14,7 +14,7 @@ use super::proto::{
 };
 use crate::{
     Hyperparameter, RunDescription,
-    history::{End, Row, Unit},
+    history::{ACCURACY, End, LEARNING_RATE, LOSS, Row, TRAIN_LOSS, Unit},
 };
 
 /// Returns the start of the session.
@@ -45,7 +45,8 @@ pub(super) fn row(row: &Row) -> Event {
     }
     if let Some(TrainSummary { num_samples, loss, .. }) = train {
         scalars.extend(loss.map(|loss| ("loss/train", loss)));
-        scalars.extend([("learning_rate", *learning_rate), ("time/train_seconds", *train_seconds), ("samples/train", count(*num_samples))]);
+        scalars.extend(learning_rate.map(|rate| ("learning_rate", rate)));
+        scalars.extend([("time/train_seconds", *train_seconds), ("samples/train", count(*num_samples))]);
         if *unit == Unit::Round {
             scalars.push(("clients/selected", count(clients.len() as u64)));
             scalars.extend(sent_bytes.map(|bytes| ("clients/sent_bytes", count(bytes))));
@@ -62,8 +63,20 @@ pub(super) fn row(row: &Row) -> Event {
             ("parallel/sent_bytes", count(parallel.sent_bytes)),
         ]);
     }
-    let value = scalars.into_iter().map(|(tag, value)| scalar(tag, value)).collect();
+    let reported = row.figures.iter().map(|(name, value)| scalar(&reported_tag(name), *value));
+    let value = scalars.into_iter().map(|(tag, value)| scalar(tag, value)).chain(reported).collect();
     Event { wall_time: seconds(*at), step: i64::from(*step), what: Some(What::Summary(Summary { value })) }
+}
+
+/// Returns the tag of a reported figure: that of the same figure of other runs, if there is one.
+fn reported_tag(name: &str) -> String {
+    match name {
+        ACCURACY => "accuracy/test".to_owned(),
+        LOSS => "loss/test".to_owned(),
+        TRAIN_LOSS => "loss/train".to_owned(),
+        LEARNING_RATE => "learning_rate".to_owned(),
+        _ => format!("figures/{name}"),
+    }
 }
 
 /// Returns the evaluation of a round over simulated time, in whole milliseconds as its step; `None` if time wasn't simulated, or nothing was evaluated.
@@ -148,7 +161,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             clients: Vec::new(),
             train: None,
-            learning_rate: 0.1,
+            learning_rate: Some(0.1),
             test: None,
             client_test: Some(clients),
             train_seconds: 0.0,
@@ -156,6 +169,7 @@ mod tests {
             test_seconds: 2.0,
             sent_bytes: None,
             parallel: None,
+            figures: [("accuracy".to_owned(), 0.25), ("wer".to_owned(), 3.0)].into(),
         };
         let Some(What::Summary(Summary { value })) = row(&tested).what else { panic!("a summary") };
         let found: Vec<(String, Option<Content>)> = value.into_iter().map(|value| (value.tag, value.content)).collect();
@@ -165,10 +179,12 @@ mod tests {
             ("clients/accuracy_variance", 0.25),
             ("time/test_seconds", 2.0),
             ("time/virtual_seconds", 1.25),
+            ("accuracy/test", 0.25),
+            ("figures/wer", 3.0),
         ];
         assert_eq!(found, expected.map(|(tag, value)| (tag.to_owned(), Some(Content::SimpleValue(value)))));
         assert_eq!(
-            row(&Row { client_test: None, virtual_seconds: None, ..tested }).what,
+            row(&Row { client_test: None, virtual_seconds: None, figures: [].into(), ..tested }).what,
             Some(What::Summary(Summary { value: Vec::new() }))
         );
     }

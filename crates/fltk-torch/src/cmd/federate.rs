@@ -8,7 +8,7 @@ use fltk::{
     output::counted,
     termination::Termination,
 };
-use fltk_core::experiment::{Experiment, Setting};
+use fltk_core::experiment::{Experiment, Setting, Task};
 use fltk_records::RunFolder;
 
 use super::run::{print_each, with_context};
@@ -72,7 +72,7 @@ fn check_one(experiment: &Experiment) -> anyhow::Result<()> {
         );
         return Err(failure(Exit::Experiment, message));
     }
-    match experiment.tasks.first().map(|task| &task.setting) {
+    match experiment.tasks.first().and_then(Task::training).map(|task| &task.setting) {
         Some(Setting::Federated(_)) | None => Ok(()),
         Some(Setting::Distributed(_)) => Err(failure(
             Exit::Experiment,

@@ -8,7 +8,7 @@ use fltk::{
     inputs, output, stop,
     termination::Termination,
 };
-use fltk_core::experiment::{Experiment, Setting};
+use fltk_core::experiment::{Experiment, Setting, Task};
 use fltk_train::Device;
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use crate::run::{self, Context, Failures, Listen, RunResult};
 /// If data is missing, or a run fails.
 pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Termination) -> anyhow::Result<()> {
     // It comes before anything is recorded.
-    for task in &experiment.tasks {
+    for task in experiment.tasks.iter().filter_map(Task::training) {
         if let Setting::Federated(config) = &task.setting {
             run::check_data_is_here(config, false)?;
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use fltk_core::{
     event::RunEvent,
-    experiment::{DistributedConfig, GradientCompression, Task},
+    experiment::{self, DistributedConfig, GradientCompression},
     ids::Epoch,
     milestone::Milestone,
     schedule::{LearningRate, LearningRates},
@@ -187,7 +187,7 @@ impl Rank<'_> {
 
 /// The division of each step's samples among the ranks.
 #[must_use]
-pub fn sharding(task: &Task, config: &DistributedConfig) -> Sharding {
+pub fn sharding(task: &experiment::Training, config: &DistributedConfig) -> Sharding {
     let first = task.train.batch_size as usize;
     let others = task.train_other_role.as_ref().map_or(first, |train| train.batch_size as usize);
     let batch_sizes = (0..config.data_parallelism).map(|rank| if rank == 0 { first } else { others }).collect();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use fltk::exit::{Exit, OrExit as _, code, failure};
-use fltk_core::experiment::Task;
+use fltk_core::experiment::Training;
 use fltk_network::{
     federator::{COMPLETE, Limits},
     node::{Access, Address, Proxy},
@@ -59,7 +59,7 @@ pub fn listen(place: &Place, credentials: Option<&Path>) -> anyhow::Result<Liste
 /// If there are no credentials, rank 0 doesn't answer for ten minutes or refuses this rank, data is missing, or the process was asked to stop ([`Stopped`]).
 pub fn take_part(
     context: &Context<'_>,
-    task: &Task,
+    task: &Training,
     place: &Place,
     credentials: Option<&Path>,
     is_complete: &mut dyn FnMut() -> bool,

@@ -1,11 +1,9 @@
 //! The group of all jobs of one invocation. Its runs name the group in `run.json`, so that resuming one of them can resume the others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
-    thread,
-    time::{Duration, Instant},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -13,16 +11,13 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     inputs::make_paths_absolute,
     output,
+    run_group::{job_hex, one_each, wait_for_others},
     split::{given_cohorts, train_and_test},
 };
 use fltk_core::experiment::{DatasetConfig, Experiment, FederatedConfig, Setting};
 use fltk_data::{Dataset, Division, SAMPLES_MADE_MAX};
 use fltk_fed::{round::SetupError, strategy};
-use fltk_records::{
-    Hyperparameters, RunDescription, RunFolder,
-    history::{End, Status},
-    named,
-};
+use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::End, named};
 use fltk_train::nets::{InputShape, check_takes};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -30,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Context, Datasets, RunResult, Stopped, distributed, execute,
     host::host,
-    job::{Job, job_hex, jobs},
+    job::{Job, jobs},
     launch,
     provenance::{self, provenance},
 };
@@ -49,20 +44,8 @@ pub fn start(
 ) -> anyhow::Result<()> {
     let mut group = Group::new(context, experiment, runs.to_path_buf(), name)?;
     let begun = one_each(group.all_begun_before()?, None)?;
-    wait_for_others(context, &begun);
+    wait_for_others(&begun, &context.stop);
     group.run(begun, done)
-}
-
-/// Waits until no process writes the runs in `begun`: their process may just have been killed, and be about to end.
-fn wait_for_others(context: &Context<'_>, begun: &BTreeMap<usize, RunFolder>) {
-    /// A time longer than a killed process takes to release its resources.
-    const LIMIT: Duration = Duration::from_secs(10);
-    const POLL: Duration = Duration::from_millis(50);
-    let deadline = Instant::now() + LIMIT;
-    let is_written = || begun.values().any(|folder| folder.clone().read().is_ok_and(|run| run.status == Status::Running));
-    while is_written() && Instant::now() < deadline && !context.stop.load(Ordering::Relaxed) {
-        thread::sleep(POLL);
-    }
 }
 
 /// Resumes the run `named`, and the other jobs of its group that haven't finished.
@@ -107,43 +90,6 @@ fn verdict(context: &Context<'_>, mut failures: Vec<FailedRun>, num_jobs: usize)
     let lines = failures.iter().map(|failed| format!("  {}: {}\n    run: {}\n", failed.title, failed.reason, failed.path.display()));
     let list: String = lines.collect();
     Err(failure(exit, format!("{} of {num_jobs} runs failed\n{list}{HINT}", failures.len())))
-}
-
-/// Chooses one folder for each job from the folders of a group: `named` for its job, and for each other job the only one there is. If there are
-/// several, the original is the one that still has the name it was created with; the others are copies of it.
-fn one_each(found: Vec<RunFolder>, named: Option<RunFolder>) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
-    let mut each: BTreeMap<usize, Vec<RunFolder>> = BTreeMap::new();
-    let mut real_paths = BTreeSet::new();
-    // Links come last: a link to a folder in the list isn't a second folder.
-    let (links, folders): (Vec<_>, Vec<_>) = found.into_iter().partition(|folder| folder.path().is_symlink());
-    for folder in folders.into_iter().chain(links) {
-        let real =
-            folder.path().canonicalize().with_context(|| format!("can't find `{}`", folder.path().display())).or_exit(Exit::Records)?;
-        if real_paths.insert(real) {
-            each.entry(folder.description().job_index as usize).or_default().push(folder);
-        }
-    }
-    let named_index = named.as_ref().map(|named| named.description().job_index as usize);
-    each.extend(named_index.zip(named.map(|named| vec![named])));
-    let choose = |(index, mut folders): (usize, Vec<RunFolder>)| {
-        if folders.len() > 1 {
-            let (originals, copies): (Vec<_>, Vec<_>) = folders.into_iter().partition(has_first_name);
-            if originals.len() != 1 {
-                let paths = originals.iter().chain(&copies).map(|folder| format!("`{}`", folder.path().display())).collect::<Vec<_>>();
-                let message = format!("{} are all the run of job {index} of the group\nhint: move all but one elsewhere", paths.join(", "));
-                return Err(failure(Exit::Records, message));
-            }
-            folders = originals;
-        }
-        Ok(folders.pop().map(|folder| (index, folder)))
-    };
-    each.into_iter().filter_map(|job| choose(job).transpose()).collect()
-}
-
-/// True if the run's folder has the name that it was created with.
-fn has_first_name(folder: &RunFolder) -> bool {
-    let RunDescription { experiment, started_at, group, job_index, task, seed, .. } = folder.description();
-    folder.name() == format!("{experiment}-{}-{}", started_at.strftime("%Y%m%d-%H%M%S"), job_hex(group, *job_index as usize, task, *seed))
 }
 
 /// The jobs of an experiment that belong together.
@@ -235,7 +181,7 @@ impl<'a> Group<'a> {
 
     /// Runs the jobs in order; `begun` has the folders of the jobs that have one. A failed job is reported, and the others run.
     fn run(&self, mut begun: BTreeMap<usize, RunFolder>, done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let jobs = jobs(&self.experiment);
+        let jobs = jobs(&self.experiment)?;
         let mut ended = BTreeMap::new();
         for (&index, folder) in &begun {
             let end = folder.clone().read().or_exit(Exit::Records)?.history.end().cloned();
@@ -366,7 +312,7 @@ impl<'a> Group<'a> {
         let description = RunDescription {
             fltk_version: env!("CARGO_PKG_VERSION").to_owned(),
             experiment: self.experiment.name.clone(),
-            task: job.task.name.clone(),
+            task: job.name.clone(),
             task_index: index(job.task_index)?,
             seed: job.seed,
             replication: index(job.replication)?,
@@ -377,20 +323,13 @@ impl<'a> Group<'a> {
             provenance: provenance(dataset),
             network_sha256: provenance::network_sha256(self.context.base, job)?,
             files_sha256: provenance::files_sha256(self.context.base, job)?,
-            hyperparameters: Hyperparameters::of(&job.task),
+            hyperparameters: Hyperparameters::of_training(&job.task),
             host: host(),
             started_at: now,
         };
         let yaml = fltk_experiment::to_yaml(&self.experiment);
-        RunFolder::create(
-            &self.runs,
-            &self.experiment.name,
-            now,
-            &job_hex(&self.id, job.index, &job.task.name, job.seed),
-            &yaml,
-            &description,
-        )
-        .or_exit(Exit::Records)
+        RunFolder::create(&self.runs, &self.experiment.name, now, &job_hex(&self.id, job.index, &job.name, job.seed), &yaml, &description)
+            .or_exit(Exit::Records)
     }
 }
 
@@ -404,7 +343,7 @@ fn check_some_train(job: &Job, parts: &Division) -> anyhow::Result<()> {
     let largest = parts.sizes().max().unwrap_or(0);
     let message = format!(
         "task `{}`: no client can take a step: the largest has {largest} samples, fewer than a batch of {batch_size}, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, fewer `clients`, or `drop_last: false`",
-        job.task.name
+        job.name
     );
     Err(failure(Exit::Experiment, message))
 }
@@ -417,7 +356,7 @@ fn check_root(job: &Job, config: &FederatedConfig, parts: &Division) -> anyhow::
         Some(root) if root as usize > num_samples => {
             let message = format!(
                 "task `{}`: `root_samples` is {root}, and the clients train on {num_samples} samples, among which the server's are\nhint: use at most {num_samples}",
-                job.task.name
+                job.name
             );
             Err(failure(Exit::Experiment, message))
         }
@@ -437,7 +376,7 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
             match strategy::by_name(config.strategy.name()).filter(|strategy| strategy.root.is_some()) {
                 Some(strategy) => {
                     let problem = SetupError::NoRootData { strategy: strategy.name() };
-                    Err(failure(Exit::Experiment, format!("task `{}`: {problem}", job.task.name)))
+                    Err(failure(Exit::Experiment, format!("task `{}`: {problem}", job.name)))
                 }
                 None => Ok(()),
             }
@@ -453,7 +392,7 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
             if dataset.is_too_large_to_make() {
                 let message = format!(
                     "task `{}`: ranks train on {samples} samples that are made when they are used, and keep at most {SAMPLES_MADE_MAX}\nhint: use fewer `clients` of the data set, or a federated task",
-                    job.task.name
+                    job.name
                 );
                 return Err(failure(Exit::Experiment, message));
             }
@@ -462,12 +401,12 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
             let message = match &last {
                 None => format!(
                     "task `{}` has no step: its {samples} training samples are fewer than a batch of {} over all ranks, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, or `drop_last: false`",
-                    job.task.name,
+                    job.name,
                     sharding.batch_sizes.iter().sum::<usize>()
                 ),
                 Some(sizes) if config.sync_batch_norm && sizes.contains(&0) => format!(
                     "task `{}`: the last step has {} samples for {} ranks, and synchronized batch norms need one on each\nhint: use `pad_last: true` or `drop_last: true`",
-                    job.task.name,
+                    job.name,
                     sizes.iter().sum::<usize>(),
                     sizes.len()
                 ),

@@ -1,10 +1,11 @@
 //! The jobs of an experiment: every task, once per seed.
 
+use fltk::exit::{Exit, failure};
 use fltk_core::{
-    experiment::{Experiment, Task},
+    experiment::{Experiment, Task, Training},
+    name::Name,
     seed::Seed,
 };
-use sha2::{Digest as _, Sha256};
 
 /// A task with a seed; each job becomes one run.
 #[derive(Clone, Debug)]
@@ -13,8 +14,10 @@ pub struct Job {
     pub index: usize,
     /// The position of the task in the experiment.
     pub task_index: usize,
-    /// The task.
-    pub task: Task,
+    /// The name of the task.
+    pub name: Name,
+    /// The training that the task is.
+    pub task: Training,
     /// The position of the seed in the experiment.
     pub replication: usize,
     /// The seed.
@@ -25,25 +28,30 @@ impl Job {
     /// The job's title for people.
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{}, seed {}", self.task.name, self.seed.0)
+        format!("{}, seed {}", self.name, self.seed.0)
     }
 }
 
 /// All jobs of `experiment`, replication by replication, with the tasks in the order of the file.
-#[must_use]
-pub fn jobs(experiment: &Experiment) -> Vec<Job> {
+///
+/// # Errors
+/// If a task trains nothing.
+pub fn jobs(experiment: &Experiment) -> anyhow::Result<Vec<Job>> {
     let mut jobs = Vec::with_capacity(experiment.seeds.len() * experiment.tasks.len());
     for (replication, &seed) in experiment.seeds.iter().enumerate() {
         for (task_index, task) in experiment.tasks.iter().enumerate() {
-            jobs.push(Job { index: jobs.len(), task_index, task: task.clone(), replication, seed });
+            let (index, name, task) = (jobs.len(), task.name.clone(), training(task)?.clone());
+            jobs.push(Job { index, task_index, name, task, replication, seed });
         }
     }
-    jobs
+    Ok(jobs)
 }
 
-/// The ID of a job within the runs folder: eight hex digits of a digest of the group, the job's position, task and seed.
-#[must_use]
-pub fn job_hex(group: &str, index: usize, task: &str, seed: Seed) -> String {
-    let digest = Sha256::digest(format!("{group}/{index}/{task}/{}", seed.0));
-    hex::encode(&digest[..4])
+/// The training that `task` is.
+///
+/// # Errors
+/// If it trains nothing.
+pub fn training(task: &Task) -> anyhow::Result<&Training> {
+    let message = || format!("task `{}` is a command, and trains nothing itself\nhint: `fltk run` runs it", task.name);
+    task.training().ok_or_else(|| failure(Exit::Experiment, message()))
 }

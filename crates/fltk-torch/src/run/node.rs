@@ -128,7 +128,7 @@ fn job(received: &NodeJob, base: &Path) -> anyhow::Result<Job> {
     // The federator has printed the warnings.
     let parsed =
         fltk_experiment::parse(&[source], &[], fltk::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(false)))?;
-    jobs(&parsed.experiment).into_iter().next().context("an experiment without jobs")
+    jobs(&parsed.experiment)?.into_iter().next().context("an experiment without jobs")
 }
 
 fn take_part(

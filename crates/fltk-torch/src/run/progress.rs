@@ -100,7 +100,8 @@ impl Progress {
         }
         let (round, epoch) = match self.unit {
             Unit::Round => (Some(step), None),
-            Unit::Epoch => (None, Some(step)),
+            // A program of the user's own, which counts steps, isn't run here.
+            Unit::Epoch | Unit::Step => (None, Some(step)),
         };
         let (accuracy, test_loss) = (test.map(|test| test.accuracy), test.map(|test| test.loss));
         let client_accuracy = clients.map(|clients| clients.accuracy);

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use fltk::{
     exit::{Exit, OrExit as _, failure},
     inputs::named_file_sha256,
+    run_group,
 };
 use fltk_core::experiment::NetworkConfig;
 use fltk_data::Dataset;
@@ -62,24 +63,7 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
 /// # Errors
 /// If a setting differs.
 pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
-    let begun = folder.description();
-    let refuse = |name: &str, then: &str, now: &str| {
-        let (task, path) = (&begun.task, folder.path().display());
-        let message = format!(
-            "`{path}`: the run of task `{task}` began with `{name}` {then}, and its `experiment.yaml` now says {now}\nhint: restore the old value, or run the changed experiment as a new run"
-        );
-        Err(failure(Exit::Records, message))
-    };
-    if begun.task != job.task.name {
-        return refuse("name", &begun.task, &job.task.name);
-    }
-    if begun.seed != job.seed {
-        return refuse("seeds", &begun.seed.0.to_string(), &job.seed.0.to_string());
-    }
-    match begun.hyperparameters.difference(&Hyperparameters::of(&job.task)) {
-        Some((name, then, now)) => refuse(&name, &then, &now),
-        None => Ok(()),
-    }
+    run_group::check_settings(folder, &job.name, job.seed, &Hyperparameters::of_training(&job.task))
 }
 
 /// The digest of the file of the job's TorchScript module; `None` if its net is one of ours. Its path is relative to `base`.

@@ -13,7 +13,7 @@ use fltk::{
     exit::{Exit, OrExit as _, code, failure},
     log,
 };
-use fltk_core::experiment::{Experiment, Setting, Task};
+use fltk_core::experiment::{self, Experiment, Setting, Task};
 use fltk_data::Dataset;
 use fltk_records::{RunFolder, history::Status};
 use torch_dist::Groups;
@@ -63,8 +63,10 @@ impl Source {
     /// If it has no credentials, or the port is taken.
     pub fn listen(&self, place: &Place, credentials: Option<&Path>) -> anyhow::Result<Option<Listen>> {
         match self {
-            Self::Task { experiment, .. } if place.size > 1 && place.rank == 0 && experiment.tasks.iter().any(is_federated) => {
-                for task in &experiment.tasks {
+            Self::Task { experiment, .. }
+                if place.size > 1 && place.rank == 0 && experiment.tasks.iter().filter_map(Task::training).any(is_federated) =>
+            {
+                for task in experiment.tasks.iter().filter_map(Task::training) {
                     if let Setting::Federated(config) = &task.setting {
                         // Ranks know of no client whose data they would have.
                         check_data_is_here(config, false)?;
@@ -77,7 +79,7 @@ impl Source {
     }
 }
 
-fn is_federated(task: &Task) -> bool {
+fn is_federated(task: &experiment::Training) -> bool {
     matches!(task.setting, Setting::Federated(_))
 }
 
@@ -160,13 +162,13 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
             let (group, folder) = Group::of_run(context, &path, Path::new("."))?;
             let index = folder.description().job_index as usize;
             let job =
-                jobs(&group.experiment).into_iter().nth(index).context("the run's job isn't in its experiment").or_exit(Exit::Records)?;
+                jobs(&group.experiment)?.into_iter().nth(index).context("the run's job isn't in its experiment").or_exit(Exit::Records)?;
             provenance::check_settings(&folder, &job)?;
             Ok((group, job, Begun { folder: Some(folder), launcher: Launcher::Run }))
         }
         Source::Task { experiment, runs, id } => {
             let group = Group::new(context, *experiment, runs, id.as_deref())?;
-            let job = jobs(&group.experiment).into_iter().next().context("an experiment without jobs")?;
+            let job = jobs(&group.experiment)?.into_iter().next().context("an experiment without jobs")?;
             let launcher = if id.is_some() { Launcher::Named } else { Launcher::Person };
             Ok((group, job, Begun { folder: None, launcher }))
         }
@@ -199,7 +201,10 @@ fn train(
         None => group.begun(job)?,
     };
     // Settings that the experiment leaves open have the values with which the run was begun.
-    let begun_before = folder.as_ref().and_then(|_| jobs(&group.experiment).into_iter().nth(job.index));
+    let begun_before = match &folder {
+        Some(_) => jobs(&group.experiment)?.into_iter().nth(job.index),
+        None => None,
+    };
     let job = begun_before.as_ref().unwrap_or(job);
     let is_finished = match &folder {
         Some(folder) => folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished,
@@ -263,7 +268,7 @@ fn only(mut experiment: Experiment, task: Option<&str>) -> anyhow::Result<Experi
 
 /// Checks that there are as many processes as the job has. Any number of nodes will do.
 fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
-    let (name, size) = (&job.task.name, place.size);
+    let (name, size) = (&job.name, place.size);
     let message = match &job.task.setting {
         Setting::Distributed(config) if size != config.data_parallelism => format!(
             "task `{name}` has {} ranks (`data_parallelism`), but the environment has {size}\nhint: start as many as it has, or set `data_parallelism: {size}`",

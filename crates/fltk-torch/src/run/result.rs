@@ -67,7 +67,7 @@ impl RunResult {
     /// If its records can't be read, or it hasn't finished.
     pub fn read(folder: RunFolder) -> anyhow::Result<Self> {
         let run = folder.read().or_exit(Exit::Records)?;
-        let Some(End::Finished { parameters_sha256, seconds, .. }) = run.history.end() else {
+        let Some(End::Finished { parameters_sha256: Some(parameters_sha256), seconds, .. }) = run.history.end() else {
             return Err(fltk::exit::failure(Exit::Records, format!("`{}` has not finished", run.folder.path().display())));
         };
         let description = run.folder.description();

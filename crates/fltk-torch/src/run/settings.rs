@@ -1,7 +1,7 @@
 //! Digests of what processes must have in common if they work on the same job: ranks compare them when they meet, and orders to clients contain
 //! one. The paths of files don't count, their contents do.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use fltk::{
     exit::{Exit, OrExit as _},
@@ -9,7 +9,7 @@ use fltk::{
 };
 use fltk_core::{
     catalogue::Choice,
-    experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task, TrainConfig},
+    experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task, TrainConfig, Training},
     seed::Seed,
 };
 use fltk_data::{Dataset, digest::samples_digest};
@@ -25,7 +25,7 @@ pub const DIGEST_BYTES: usize = 32;
 ///
 /// # Errors
 /// If the file of a network, or one that a partition names, can't be read.
-pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; 3]> {
+pub fn digests(task: Training, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; 3]> {
     Ok([digest(env!("CARGO_PKG_VERSION")), task_digest(task, seed, base)?, samples_digest(dataset)])
 }
 
@@ -42,13 +42,14 @@ pub fn of_trainer(job: &Job, training: [u8; DIGEST_BYTES], base: &Path) -> anyho
     Ok(SettingsDigest(Sha256::digest(digests.concat()).into()))
 }
 
-fn task_digest(mut task: Task, seed: Seed, base: &Path) -> anyhow::Result<[u8; DIGEST_BYTES]> {
+fn task_digest(mut task: Training, seed: Seed, base: &Path) -> anyhow::Result<[u8; DIGEST_BYTES]> {
     task.dataset.path = None;
     if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
         *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
     }
     task.change_files(&|path| named_file_sha256(path, base))?;
-    let alone = Experiment { name: "job".parse()?, seeds: vec![seed], tasks: vec![task], stream: None };
+    let tasks = vec![Task::of_training("task".parse()?, task)];
+    let alone = Experiment { name: "job".parse()?, seeds: vec![seed], tasks, stream: None };
     Ok(digest(&fltk_experiment::to_yaml(&alone)))
 }
 
@@ -58,8 +59,8 @@ fn digest(text: &str) -> [u8; DIGEST_BYTES] {
 
 /// Returns `task` with fixed values in place of all that doesn't change what a trainer computes from an order. Every setting is listed here, so that
 /// nobody adds one without deciding this.
-fn of_clients(task: &Task) -> Task {
-    let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
+fn of_clients(task: &Training) -> Training {
+    let Training { network, dataset, loss, train, threads, setting, .. } = task.clone();
     let setting = match setting {
         Setting::Federated(FederatedConfig {
             clients,
@@ -103,7 +104,7 @@ fn of_clients(task: &Task) -> Task {
         other @ Setting::Distributed(_) => other,
     };
     let TrainConfig { batch_size, drop_last, optimizer, .. } = train;
-    Task {
+    Training {
         network,
         dataset,
         loss,
@@ -111,14 +112,8 @@ fn of_clients(task: &Task) -> Task {
         setting,
         // The learning rate is in the order, scheduled.
         train: TrainConfig { batch_size, drop_last, optimizer: optimizer.with("learning_rate", 1.0), test_batch_size: 1, scheduler: None },
-        name: "task".parse().expect("letters alone are a name"),
-        labels: BTreeMap::new(),
         train_other_role: None,
         checkpoint_every: 1,
-        resources: None,
-        max_jobs: None,
-        class_probability: None,
-        priorities: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `fltk extractor CONFIG`: downloads the data sets that a configuration needs.
 
+use fltk_core::experiment::Task;
 use fltk_data::sources::{self, Source, cifar10, cifar100, fashion_mnist, mnist};
 use fltk_experiment::{FileKind, file_kind};
 
@@ -25,8 +26,13 @@ pub fn run(cli: &Cli, args: &ExtractorArgs) -> anyhow::Result<()> {
         KFLTK_DATASETS.to_vec()
     } else {
         let experiment = inputs::read_experiment(std::slice::from_ref(&args.config), &[], None)?;
-        let is_needed =
-            |source: &Source| experiment.tasks.iter().any(|task| task.dataset.path.is_none() && task.dataset.name() == source.name());
+        let is_needed = |source: &Source| {
+            experiment
+                .tasks
+                .iter()
+                .filter_map(Task::training)
+                .any(|task| task.dataset.path.is_none() && task.dataset.name() == source.name())
+        };
         sources::ALL.iter().copied().filter(|source| is_needed(source)).collect()
     };
     fetch(cli, &needed, &args.locations)

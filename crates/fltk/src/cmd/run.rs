@@ -9,6 +9,7 @@ use fltk_records::{RunError, RunFolder, StreamFolder};
 use crate::{
     child::{self, LAUNCHER},
     cli::{Cli, LocationArgs, RunArgs},
+    command,
     engine::{Computation, Engine},
     exit::{Exit, OrExit as _},
     inputs, stop,
@@ -38,7 +39,10 @@ fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -
         return match StreamFolder::find(&args.runs, resumed) {
             Ok(folder) => stream::resume(cli, args, &here(args, engine)?, folder),
             Err(RunError::NotAStream { .. }) => {
-                RunFolder::find(&args.runs, resumed).or_exit(Exit::Records)?;
+                let folder = RunFolder::find(&args.runs, resumed).or_exit(Exit::Records)?;
+                if command::is_of_command(&folder) {
+                    return command::resume(cli, args, folder, termination);
+                }
                 engine.compute(cli, Computation::Resume { args, run: resumed, termination })
             }
             Err(error) => Err(error).or_exit(Exit::Records),
@@ -51,6 +55,9 @@ fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -
     let experiment = inputs::check_experiment(&args.files, &args.overrides, args.seed)?;
     if experiment.has_stream() {
         return stream::start(cli, args, &here(args, engine)?, experiment.told());
+    }
+    if experiment.has_command() {
+        return command::start(cli, args, experiment.told(), termination);
     }
     engine.compute(cli, Computation::Run { args, experiment: Box::new(experiment), termination })
 }

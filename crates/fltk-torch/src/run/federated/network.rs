@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use fltk::output::counted;
 use fltk_core::{
     event::RunEvent,
-    experiment::{Experiment, FederatedConfig, NetworkConfig},
+    experiment::{Experiment, FederatedConfig, NetworkConfig, Task},
     model_state::ModelState,
 };
 use fltk_fed::{
@@ -279,7 +279,8 @@ impl Network<'_> {
             *torchscript = carried(torchscript)?;
         }
         task.change_files(&carried)?;
-        let experiment = Experiment { name: task.name.clone(), seeds: vec![job.seed], tasks: vec![task], stream: None };
+        let tasks = vec![Task::of_training(job.name.clone(), task)];
+        let experiment = Experiment { name: job.name.clone(), seeds: vec![job.seed], tasks, stream: None };
         Ok(federator::Job {
             run: format!("{} ({}-{})", job.title(), self.described.group, self.described.job_index),
             experiment: fltk_experiment::to_yaml(&experiment),

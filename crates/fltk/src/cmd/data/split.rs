@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use fltk_core::{experiment::Setting, seed::Seed};
+use fltk_core::{
+    experiment::{Setting, Training},
+    seed::Seed,
+};
 use fltk_data::ClientSamples;
 use serde::Serialize;
 
@@ -45,9 +48,9 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
         return Err(failure(Exit::Experiment, message));
     }
     for task in &experiment.tasks {
-        let Setting::Federated(federated) = &task.setting else {
+        let Some(Training { dataset: of_dataset, setting: Setting::Federated(federated), .. }) = task.training() else {
             if write_to.is_some() {
-                return Err(failure(Exit::Experiment, "the task is distributed: it has no clients whose samples could be written"));
+                return Err(failure(Exit::Experiment, "the task isn't federated: it has no clients whose samples could be written"));
             }
             continue;
         };
@@ -58,7 +61,7 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
             );
             return Err(failure(Exit::Experiment, message));
         }
-        let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
+        let dataset = fltk_data::load(of_dataset, &base, &locations).or_exit(Exit::Data)?;
         if dataset.is_too_large_to_make() {
             let message = format!(
                 "task `{}`: {} samples are too many to print\nhint: with `natural_id`, a client has the samples of one of the data set's clients",
@@ -69,7 +72,7 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
         }
         for &seed in &experiment.seeds {
             if let Some(folder) = write_to {
-                return write(folder, task.dataset.name(), &dataset, &split(&dataset, federated, seed, &base)?);
+                return write(folder, of_dataset.name(), &dataset, &split(&dataset, federated, seed, &base)?);
             }
             let ClientSamples { test, .. } = train_and_test(&dataset, federated, seed, &base)?;
             let test = federated.client_test_fraction.map(|_| (0..).zip(test.into_lists()).collect());

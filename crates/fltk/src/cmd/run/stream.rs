@@ -36,7 +36,9 @@ pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment)
     };
     let stream = inputs.stream(&name)?;
     // An impossible stream isn't begun.
-    here.engine.check()?;
+    if trains(&inputs.experiment) {
+        here.engine.check()?;
+    }
     Orchestrator::new(stream.clone(), |spec| spec, None, &[]).or_exit(Exit::Experiment)?;
     go_on(cli, here, &Begun::create(&args.runs, stream, &texts, Place::Here, now)?, false)
 }
@@ -74,6 +76,11 @@ fn check_options(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// True if a job of the stream needs the program that trains.
+fn trains(experiment: &Experiment) -> bool {
+    experiment.tasks.iter().any(|task| task.training().is_some())
+}
+
 fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::Result<()> {
     log::stay_in(begun.span());
     begun.check_is_alone()?;
@@ -85,7 +92,7 @@ fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::R
     drop(replay);
     let failed = orchestrator.to_retry(retry_failed);
     begun.retry(&mut orchestrator, &failed)?;
-    if !orchestrator.is_finished() {
+    if !orchestrator.is_finished() && trains(&begun.stream.experiment) {
         here.engine.check()?;
     }
     tracing::info!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display());

@@ -1,5 +1,7 @@
 //! `fltk runs show RUN`.
 
+use std::collections::BTreeSet;
+
 use fltk_records::{
     Hyperparameter, RunRef,
     summary::{RunReport, RunSummary},
@@ -12,6 +14,9 @@ use crate::{
     output,
 };
 
+/// The number of reported figures that a table has columns for; JSON has all.
+const FIGURES_MAX: usize = 8;
+
 /// Prints the settings, steps and results of `run`.
 ///
 /// # Errors
@@ -21,7 +26,9 @@ pub fn run(cli: &Cli, run: &RunRef) -> anyhow::Result<()> {
     if cli.output == Output::Json {
         return output::json(&report);
     }
-    let parts = [head(&report), settings(&report), steps(&report), classes(&report), tail(&report)];
+    let of_classes = (report.summary.kind != "command").then(|| classes(&report));
+    let parts: Vec<String> =
+        [head(&report), settings(&report), steps(&report)].into_iter().chain(of_classes).chain([tail(&report)]).collect();
     output::text(&parts.join("\n\n"))
 }
 
@@ -58,15 +65,16 @@ fn steps(report: &RunReport) -> String {
     // Without compression, it is the size of the models.
     let is_compressed = report.description.hyperparameters.0.contains_key("federated.compression.type");
     let of_updates: &[&str] = if is_compressed { &["sent MB"] } else { &[] };
-    let header =
-        [&[unit, "accuracy", "loss"], of_clients, &["train loss", "learning rate", "train s", "test s"], of_time, of_updates].concat();
+    let reported: BTreeSet<&str> = report.rows.iter().flat_map(|row| row.other_figures()).map(|(name, _)| name).collect();
+    let reported: Vec<&str> = reported.into_iter().take(FIGURES_MAX).collect();
+    // A program of the user's own says nothing of its times.
+    let is_command = report.summary.kind == "command";
+    let of_training: &[&str] =
+        if is_command { &["train loss", "learning rate"] } else { &["train loss", "learning rate", "train s", "test s"] };
+    let header = [&[unit, "accuracy", "loss"], of_clients, of_training, of_time, of_updates, &reported].concat();
     let mut table = output::table(&header, &(0..header.len()).collect::<Vec<_>>());
     for row in &report.rows {
-        let mut cells = vec![
-            row.step.to_string(),
-            number(row.test.as_ref().map(|test| test.accuracy)),
-            number(row.test.as_ref().map(|test| test.loss)),
-        ];
+        let mut cells = vec![row.step.to_string(), number(row.accuracy()), number(row.loss())];
         if has_clients {
             let clients = row.client_test;
             cells.extend([
@@ -76,18 +84,17 @@ fn steps(report: &RunReport) -> String {
                 number(clients.map(|clients| clients.variance)),
             ]);
         }
-        cells.extend([
-            number(row.train.and_then(|train| train.loss)),
-            row.learning_rate.to_string(),
-            format!("{:.2}", row.train_seconds),
-            format!("{:.2}", row.test_seconds),
-        ]);
+        cells.extend([number(row.train_loss()), row.learning_rate.map_or_else(|| "-".to_owned(), |rate| rate.to_string())]);
+        if !is_command {
+            cells.extend([format!("{:.2}", row.train_seconds), format!("{:.2}", row.test_seconds)]);
+        }
         if is_virtual {
             cells.push(row.virtual_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.3}")));
         }
         if is_compressed {
             cells.push(row.sent_bytes.map_or_else(|| "-".to_owned(), megabytes));
         }
+        cells.extend(reported.iter().map(|name| number(row.figures.get(*name).copied())));
         table.add_row(cells);
     }
     table.to_string()

@@ -11,7 +11,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_core::{experiment::Experiment, terminal, termination::is_of_machine};
+use fltk_core::{
+    experiment::{Experiment, Task},
+    terminal,
+    termination::is_of_machine,
+};
 use fltk_plan::{JobSpec, plan::Blame};
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
@@ -19,6 +23,8 @@ use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATIO
 /// How long a process has to end once it was asked to: longer than it gives its own ranks. After that it is killed, and its work since the last
 /// checkpoint is lost.
 const GRACE: Duration = Duration::from_secs(30);
+/// How much longer than the time that a program has to stop: its process records its end.
+const GRACE_BEYOND: Duration = Duration::from_secs(15);
 /// The number of bytes at the end of a log that are searched for the reason of a failure.
 const TAIL_BYTES: u64 = 8192;
 /// The number of last lines that are given as the reason if no line begins with `error`.
@@ -49,6 +55,8 @@ pub struct Process {
     log: PathBuf,
     /// The offset in the log at which this process's output begins, in bytes.
     log_from: u64,
+    /// How long it has to end once it was asked to.
+    grace: Duration,
     /// The deadline for its end, once it was asked to stop.
     deadline: Option<Instant>,
 }
@@ -86,7 +94,13 @@ impl Start<'_> {
         }
         command.env(TERMINATION_LOG, self.files.report(&spec.id)).stdin(Stdio::null()).stderr(said);
         let child = child::start(&mut command).context("can't start a process")?;
-        Ok(Process { child, attempt, log, log_from, deadline: None })
+        Ok(Process { child, attempt, log, log_from, grace: self.grace(spec), deadline: None })
+    }
+
+    /// Returns how long the process of `spec` has to end.
+    fn grace(&self, spec: &JobSpec) -> Duration {
+        let command = self.experiment.tasks.get(spec.arrival.task).and_then(Task::command);
+        command.map_or(GRACE, |config| GRACE.max(Duration::from_millis(config.grace.as_millis()) + GRACE_BEYOND))
     }
 
     /// Returns the number of workers: the cores that the job requests, rounded up, within the limit.
@@ -109,7 +123,7 @@ impl Process {
     /// Asks the process to stop, once.
     pub fn ask_to_stop(&mut self) {
         if self.deadline.is_none() {
-            self.deadline = Some(Instant::now() + GRACE);
+            self.deadline = Some(Instant::now() + self.grace);
             child::ask_to_stop(&self.child);
         }
     }
