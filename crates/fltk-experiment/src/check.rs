@@ -5,6 +5,7 @@ mod doubtful;
 mod own_data;
 mod participation;
 mod partition;
+mod python_net;
 mod simulation;
 mod stream;
 mod work;
@@ -155,7 +156,7 @@ fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Re
             *net = net.clone().named(owner.entry.name).settled(&owner.entry)?;
             Ok(())
         }
-        NetworkConfig::TorchScript { .. } => Ok(()),
+        NetworkConfig::TorchScript { .. } | NetworkConfig::Python(_) => Ok(()),
     }
 }
 
@@ -252,6 +253,7 @@ fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, prob
             }
             return;
         }
+        NetworkConfig::Python(net) => return python_net::check(net, &task.setting, places, problems),
     };
     check_choice(net, &catalogues.nets, &path, places, problems);
     let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(task.dataset.name())) else { return };

@@ -215,6 +215,7 @@ fn default_name(network: &NetworkConfig, dataset: &DatasetConfig, names: &BTreeM
         NetworkConfig::Named(net) => net.name(),
         NetworkConfig::Block { key, .. } => key,
         NetworkConfig::TorchScript { .. } => "torchscript",
+        NetworkConfig::Python(_) => "python",
     };
     let base = format!("{network}-{}", dataset.name());
     let numbered = (2..).map(|number| format!("{base}-{number}"));

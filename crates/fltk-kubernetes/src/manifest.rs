@@ -161,9 +161,15 @@ impl RunContext {
                     task.name
                 ));
             }
+            if task.network.python().is_some() {
+                refusals.push(format!(
+                    "task `{}`: its net is a module in Python, and its image has no Python: run it with `fltk federate`, where nodes in Python can call",
+                    task.name
+                ));
+            }
             let net = match &task.network {
                 NetworkConfig::TorchScript { torchscript } => Some(torchscript),
-                NetworkConfig::Named(_) | NetworkConfig::Block { .. } => None,
+                NetworkConfig::Named(_) | NetworkConfig::Block { .. } | NetworkConfig::Python(_) => None,
             };
             let named = task.files().into_iter().map(|(_, path)| path);
             let paths = net.into_iter().chain(&task.dataset.path).map(String::as_str).chain(named);

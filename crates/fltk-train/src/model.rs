@@ -60,6 +60,9 @@ impl Model {
                 let script = torchscript::load(&base.join(torchscript), device)?;
                 Ok(Self::assemble(script.net, script.layout, script.parameters, None, MemoryFormat::ChannelsLast, device, true))
             }
+            NetworkConfig::Python(net) => {
+                Err(TrainError::Settings(format!("`{}` is a net in Python, which only nodes in Python train", net.python)))
+            }
         }
     }
 

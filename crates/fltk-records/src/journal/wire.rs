@@ -23,6 +23,7 @@ impl JournalEvent for RunEvent {
         "client_absent",
         "client_tested",
         "round_ended",
+        "model_initialized",
         "node_joined",
         "node_left",
         "checkpoint_saved",
@@ -56,6 +57,10 @@ enum RunEventWire {
     Started {
         from: Milestone,
         version: String,
+    },
+    ModelInitialized {
+        parameters_sha256: String,
+        node: String,
     },
     EpochEnded {
         epoch: Epoch,
