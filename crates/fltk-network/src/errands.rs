@@ -19,7 +19,7 @@ const FAILURES_MAX: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ErrandId(pub u32);
 
-/// What a node is to do.
+/// A piece of work that is no client's.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Errand {
     /// Make the model of the run.
@@ -45,7 +45,7 @@ pub enum Step {
         node: NodeId,
         /// The errand.
         id: ErrandId,
-        /// What is to be done.
+        /// The work.
         errand: Errand,
     },
     /// Nobody can do it.

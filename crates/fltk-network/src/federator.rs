@@ -87,7 +87,7 @@ pub struct Job {
     pub data: [u8; 32],
     /// The names of the clients that have data of their own, by number; none if every node has all data.
     pub clients: Vec<String>,
-    /// What nodes train with if the net is a module in Python.
+    /// The part of the job that nodes train with if the net is a module in Python.
     pub python: Option<PythonJob>,
     /// The version of the program, which nodes must have.
     pub program: String,
@@ -242,12 +242,13 @@ impl Federator<'_> {
             Beginning::AtNodes(_) => Arc::default(),
         };
         let (ahead, evaluator): (Ahead<'_>, Box<dyn Evaluator + '_>) = match beginning {
-            Beginning::Here(federation, evaluator) => (Ahead::Federation(federation), Box::new(Timed { evaluator, metrics })),
+            Beginning::Here(federation, evaluator) => (Ahead::Federation(federation), evaluator),
             Beginning::AtNodes(at_nodes) => {
                 let (inputs, failed_of_settings) = (inputs.clone(), at_nodes.failed_of_settings);
-                (Ahead::Model(at_nodes), Box::new(AtNodes { inputs, failed_of_settings, metrics }))
+                (Ahead::Model(at_nodes), Box::new(AtNodes { inputs, failed_of_settings }))
             }
         };
+        let evaluator = Box::new(Timed { evaluator, metrics });
         let is_virtual = ahead.setup().fleet().is_some();
         let clock = RefCell::new(Clock::new(metrics, Phase::Combining));
         let mut recorded = |record: &Record| {
@@ -318,7 +319,7 @@ impl Federator<'_> {
     }
 }
 
-/// What a run begins with.
+/// The beginning of a run.
 enum Beginning<'a> {
     Here(Box<Federation>, Box<dyn Evaluator + 'a>),
     AtNodes(AtNodesOnly<'a>),

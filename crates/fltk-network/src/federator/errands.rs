@@ -18,7 +18,6 @@ use super::{
 use crate::{
     errands::{Errand, ErrandId, Errands, Step},
     hub::NodeId,
-    metrics::{Metrics, Phase},
     object::{Damage, Receiving},
     wire::{
         errand::{self, InitialMessage},
@@ -44,7 +43,7 @@ pub(super) enum About {
     Delivers { node: NodeId, initial: Box<InitialMessage>, reply: tokio::sync::oneshot::Sender<Result<Receiving, String>> },
     /// The model is here.
     Made { node: NodeId, id: ErrandId, num_bytes: u64, state: Box<ModelState> },
-    /// What a node answered.
+    /// An answer of a node.
     Said { node: NodeId, id: ErrandId, answer: Answer },
 }
 
@@ -157,17 +156,14 @@ fn ask(inputs: &mpsc::Sender<Input>, errand: Errand) -> Option<Receiver<Done>> {
 pub(super) struct AtNodes<'a> {
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) failed_of_settings: &'a AtomicBool,
-    pub(super) metrics: &'a Metrics,
 }
 
 impl Evaluator for AtNodes<'_> {
     fn evaluate(&mut self, round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
         let over = || BoxError::from("the run is over");
-        let began = std::time::Instant::now();
         let answer = ask(&self.inputs, Errand::Evaluate { round, state: Arc::new(state.clone()) }).ok_or_else(over)?;
         // It ends with the hub's thread, which has the other end.
         let done = answer.recv().map_err(|_| over())?;
-        self.metrics.took(Phase::Evaluating, began.elapsed());
         match done {
             Done::Evaluated(evaluation) => Ok(evaluation),
             Done::Failed { reason, is_of_settings } => {

@@ -13,7 +13,7 @@ use crate::{
     wire::order::{Key, Model, TermArrays},
 };
 
-/// What an object is on offer for.
+/// The work that an object is on offer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Holder {
     Work(Key),

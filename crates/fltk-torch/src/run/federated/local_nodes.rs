@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The most nodes in a row that end before one has joined: whatever kills them kills all.
 const DEATHS_MAX: u32 = 5;
 
-/// What nodes in Python need.
+/// The needs of nodes in Python.
 #[derive(Clone, Debug)]
 pub struct PythonNodes {
     /// The program, a Python.
@@ -42,7 +42,7 @@ pub struct LocalNodes<'a> {
     socket: PathBuf,
     num_nodes: usize,
     workers: usize,
-    /// What nodes in Python need; `None` for nodes of this program.
+    /// The needs of nodes in Python; `None` for nodes of this program.
     python: Option<PythonNodes>,
     /// Raised to end the run.
     halt: &'a AtomicBool,

@@ -20,7 +20,9 @@ def _arguments() -> argparse.Namespace:
         prog="python -m fltk.node",
         description="Takes part in a federated run whose net is a module in Python. The node runs the code that the federator sends.",
     )
-    parser.add_argument("--join", required=True, metavar="ADDRESS", help="the federator: https://HOST:PORT, http://HOST:PORT (--insecure there), or unix:PATH")
+    parser.add_argument(
+        "--join", required=True, metavar="ADDRESS", help="the federator: https://example.com:7400, http://localhost:7400 (--insecure there), or unix:PATH"
+    )
     proof = parser.add_mutually_exclusive_group()
     proof.add_argument("--credentials", type=Path, metavar="FILE", help="a certificate of the federator's authority, as `fltk pki issue` writes it")
     proof.add_argument("--invitation", metavar="TEXT", help="the invitation that the federator printed; the program `fltk` enrolls with it")
@@ -88,7 +90,7 @@ def _take_part(arguments: argparse.Namespace, workers: list[Worker]) -> int:
 def _address(join: str) -> str:
     if join.startswith("unix:"):
         return join
-    problem = "hint: https://HOST:PORT, as the federator printed it"
+    problem = "hint: https://example.com:7400, as the federator printed it"
     try:
         parts = urlsplit(join)
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None and "@" not in parts.netloc

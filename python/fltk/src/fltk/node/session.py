@@ -386,6 +386,7 @@ class Node:
     def _carry_out(self, worker: Worker) -> None:
         """Carries out what is pending, one after another."""
         while True:
+            worker.wait()
             work = self._pending.get()
             if work is None:
                 return

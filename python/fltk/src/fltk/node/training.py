@@ -193,6 +193,7 @@ def serve(receive: Callable[[], Any], send: Callable[[Any], None]) -> None:
     import torch
 
     torch.set_num_threads(1)
+    send("ready")
     training: Training | None = None
     while True:
         try:

@@ -33,6 +33,7 @@ class Worker:
         self._connection: Connection[Any, Any] | None = None
         self._job: tuple[Any, ...] | None = None
         self._has_job = False
+        self._is_ready = False
         self._start()
 
     def take(self, job: tuple[Any, ...]) -> None:
@@ -45,6 +46,16 @@ class Worker:
             self._request("job", *self._job)
             self._has_job = True
         return self._request(kind, *arguments)
+
+    def wait(self) -> None:
+        """Waits until the process has imported PyTorch, or has ended: until then, another worker may be faster."""
+        if self._connection is not None and not self._is_ready:
+            try:
+                self._connection.recv()
+                self._is_ready = True
+            except (EOFError, OSError):
+                # The next request says so.
+                return
 
     def end(self) -> None:
         """Ends the process."""
@@ -62,13 +73,14 @@ class Worker:
                 stdout=sys.stderr,
             )
         self._connection = Connection(ours.detach())
-        self._has_job = False
+        self._has_job, self._is_ready = False, False
         return self._connection, self._process
 
     def _request(self, kind: str, *arguments: Any) -> Any:
         connection, process = self._connection, self._process
         if connection is None or process is None:
             connection, process = self._start()
+        self.wait()
         try:
             connection.send((kind, arguments))
             answer = connection.recv()
@@ -77,7 +89,8 @@ class Worker:
             self._connection, self._has_job = None, False
             code = process.wait()
             ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise FailedError(f"the process that trained it ended with {ended}", is_of_settings=False) from None
+            when = "" if self._is_ready else " before it was ready; hint: it needs PyTorch, which `python -c 'import torch'` tries"
+            raise FailedError(f"the process of the worker ended with {ended}{when}", is_of_settings=False) from None
         if answer[0] == "failed":
             raise FailedError(answer[1], is_of_settings=answer[2])
         return answer[1]
