@@ -147,7 +147,7 @@ fn write_array<T: Element>(folder: &Path, name: &str, shape: &[usize], values: &
     let length = u16::try_from(padded).map_err(io::Error::other)?;
     file.write_all(b"\x93NUMPY\x01\x00")?;
     file.write_all(&length.to_le_bytes())?;
-    write!(file, "{header:<width$}\n", width = padded - 1)?;
+    writeln!(file, "{header:<width$}", width = padded - 1)?;
     values.iter().try_for_each(|value| value.write(&mut file))?;
     file.flush()
 }
