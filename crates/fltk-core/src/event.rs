@@ -26,6 +26,13 @@ pub enum RunEvent {
         /// The version of `fltk`.
         version: String,
     },
+    /// A node made the model with which a federated run begins: its net isn't one that the federator has.
+    ModelInitialized {
+        /// The SHA-256 of its parameters and buffers, as those of checkpoints.
+        parameters_sha256: String,
+        /// The name of the node.
+        node: String,
+    },
     /// One epoch of a distributed task ended and was evaluated.
     EpochEnded {
         /// The epoch, counted from 1.

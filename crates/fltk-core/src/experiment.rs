@@ -29,7 +29,7 @@ pub use dataset::{DatasetConfig, FOUND_OUT};
 pub use duration::{Duration, DurationError};
 pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
 pub use federated::FederatedConfig;
-pub use network::NetworkConfig;
+pub use network::{NetworkConfig, PythonNet};
 pub use participation::ParticipationConfig;
 pub use quantity::{Quantity, QuantityError};
 pub use simulation::{Clock, SimulationConfig};

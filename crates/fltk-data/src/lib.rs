@@ -10,6 +10,7 @@
 //! This crate has no tensors (a [`Batch`] is a `Vec<f32>` or `Vec<i64>` with a shape), and reads no environment variables or default
 //! folders (the caller passes [`Locations`]). Only [`fetch`] touches the network, and [`load()`] never does.
 
+pub mod arrays;
 pub mod batches;
 pub mod dataset;
 pub mod digest;

@@ -92,6 +92,12 @@ impl Transform {
         [height + 2 * self.padding[0], width + 2 * self.padding[1], channels]
     }
 
+    /// Returns, for each channel, the float of each pixel value.
+    #[must_use]
+    pub fn table(&self) -> &[[f32; 256]] {
+        &self.table
+    }
+
     /// True if the transform makes random draws; otherwise, the result depends on the image alone.
     #[must_use]
     pub fn is_augmenting(&self) -> bool {

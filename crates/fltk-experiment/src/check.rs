@@ -6,6 +6,7 @@ mod doubtful;
 mod own_data;
 mod participation;
 mod partition;
+mod python_net;
 mod simulation;
 mod stream;
 mod work;
@@ -167,7 +168,7 @@ fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Re
             *net = net.clone().named(owner.entry.name).settled(&owner.entry)?;
             Ok(())
         }
-        NetworkConfig::TorchScript { .. } => Ok(()),
+        NetworkConfig::TorchScript { .. } | NetworkConfig::Python(_) => Ok(()),
     }
 }
 
@@ -275,6 +276,7 @@ fn check_network(task: &Training, catalogues: &Catalogues, places: &Places<'_>, 
             }
             return;
         }
+        NetworkConfig::Python(net) => return python_net::check(net, &task.setting, places, problems),
     };
     check_choice(net, &catalogues.nets, &path, places, problems);
     let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.dataset(&task.dataset.data)) else { return };

@@ -174,7 +174,7 @@ fn known_datasets(datasets: &Catalogue<DatasetEntry>) -> Json {
     json!({ "oneOf": variants.collect::<Vec<_>>(), "description": "A data set with its settings, or with its own path." })
 }
 
-/// A net by name, with its settings in a block, or a TorchScript module.
+/// A net by name, with its settings in a block, a TorchScript module, or a module in Python.
 fn network(catalogues: &Catalogues) -> Json {
     let mut alternatives = vec![json!({ "$ref": "#/$defs/net", "description": "The name of a net." })];
     let key = |key: &str, value: Json, doc: &str| json!({ "type": "object", "properties": { key: value }, "required": [key], "description": doc, "additionalProperties": false });
@@ -186,6 +186,15 @@ fn network(catalogues: &Catalogues) -> Json {
     }
     let path = json!({ "type": "string", "description": "Path of the `.pt` file, relative to the experiment file." });
     alternatives.push(key("torchscript", path, "A TorchScript module from a file, trained instead of a net of the catalogue."));
+    let python = json!({ "type": "string", "description": "A file, relative to the experiment file, and the name in it of a function that makes the net, or of a class of clients: `model.py:make_model`." });
+    let environment = json!({ "type": "string", "description": "The Python that runs it: the folder of a virtual environment, or a program, relative to the experiment file. Without it, what `FLTK_PYTHON` names, or `python3`." });
+    alternatives.push(json!({
+        "type": "object",
+        "properties": { "python": python, "environment": environment },
+        "required": ["python"],
+        "description": "A module in Python, which nodes in Python train.",
+        "additionalProperties": false
+    }));
     let variants: Vec<Json> = catalogues.nets.iter().map(|net| variant(&net.entry, "type")).collect();
     alternatives.push(json!({ "oneOf": variants, "description": "A net with its settings." }));
     json!({ "anyOf": alternatives, "description": "The net of a task." })

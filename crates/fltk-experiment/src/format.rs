@@ -47,7 +47,7 @@ pub(crate) struct TaskFile {
     pub name: Option<String>,
     /// The kind of the task, `federated`, `distributed` or `command`.
     pub kind: Kind,
-    /// A network by name, `{ type: NAME, ... }` with settings, or `{ torchscript: path.pt }`.
+    /// A network by name, `{ type: NAME, ... }` with settings, `{ torchscript: path.pt }`, or `{ python: "model.py:make_model" }`.
     #[schemars(schema_with = "definition::network")]
     pub network: NetworkConfig,
     /// A data set by name, or `{ name: ..., path: ... }`.

@@ -280,6 +280,7 @@ fn name_of_training(network: &NetworkConfig, dataset: &DatasetConfig) -> String 
         NetworkConfig::Named(net) => net.name(),
         NetworkConfig::Block { key, .. } => key,
         NetworkConfig::TorchScript { .. } => "torchscript",
+        NetworkConfig::Python(_) => "python",
     };
     let dataset = if dataset.name() == FOUND_OUT { "own" } else { dataset.name() };
     format!("{network}-{dataset}")

@@ -437,7 +437,7 @@ fn settled(mut experiment: Experiment) -> Experiment {
                 }
             }
             NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } => settle(net, &catalogues().nets),
-            NetworkConfig::TorchScript { .. } => {}
+            NetworkConfig::TorchScript { .. } | NetworkConfig::Python(_) => {}
         }
         settle(&mut task.train.optimizer, &catalogues().optimizers);
         if let Setting::Federated(config) = &mut task.setting {
@@ -572,4 +572,18 @@ fn enormous_numbers_keep_every_task() {
     }
     assert!(read(&task("    priorities: [{ priority: -3000000000, probability: 0.5 }]\n")).is_err());
     assert!(read(&task(&format!("    train: {{ batch_size: {big} }}\n"))).is_err());
+}
+
+#[test]
+fn nets_in_python_keep_their_environment() {
+    for environment in ["", ", environment: .venv"] {
+        let text = format!(
+            "name: x\ntasks: [{{ kind: federated, network: {{ python: \"a:b/model.py:Own\"{environment} }}, dataset: mnist, federated: {{ clients: 3, clients_per_round: 2, rounds: 1 }} }}]"
+        );
+        let read = |text: String| parse(&[SourceFile { name: "x.yaml".into(), text }], &[], catalogues()).expect("it is valid").experiment;
+        let experiment = read(text);
+        let net = experiment.tasks[0].network.python().expect("it is in Python");
+        assert_eq!((net.parts(), net.environment.is_some()), (Some(("a:b/model.py", "Own")), !environment.is_empty()));
+        assert_eq!(read(to_yaml(&experiment)), experiment);
+    }
 }

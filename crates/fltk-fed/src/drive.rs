@@ -167,6 +167,14 @@ pub enum RunError {
         /// The reason.
         reason: String,
     },
+    /// Nobody could make the model with which the run begins.
+    #[error("the initial model can't be made: {reason}")]
+    Initial {
+        /// The reason.
+        reason: String,
+        /// True if the code of the net or the settings are the cause.
+        is_of_settings: bool,
+    },
     /// A thread could not be started.
     #[error("could not start a thread: {0}")]
     Thread(#[source] std::io::Error),

@@ -170,9 +170,15 @@ impl RunContext {
                     task.name
                 ));
             }
+            if task.training().is_some_and(|training| training.network.python().is_some()) {
+                refusals.push(format!(
+                    "task `{}`: its net is a module in Python, and its image has no Python: run it with `fltk federate`, where nodes in Python can call",
+                    task.name
+                ));
+            }
             let net = match task.training().map(|training| &training.network) {
                 Some(NetworkConfig::TorchScript { torchscript }) => Some(torchscript),
-                Some(NetworkConfig::Named(_) | NetworkConfig::Block { .. }) | None => None,
+                Some(NetworkConfig::Named(_) | NetworkConfig::Block { .. } | NetworkConfig::Python(_)) | None => None,
             };
             let data = task.training().and_then(|training| training.dataset.path.as_ref());
             let named = task.files().into_iter().map(|(_, path)| path);

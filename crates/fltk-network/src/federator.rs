@@ -9,6 +9,7 @@
 //! One thread owns the [`Hub`](crate::hub::Hub). What it decides, it carries out at once: messages go to the sessions, events to the driving thread.
 
 mod desk;
+mod errands;
 mod listen;
 mod objects;
 mod service;
@@ -30,11 +31,15 @@ use std::{
 use fltk_core::{
     ids::{ClientId, Round},
     model_state::ModelState,
+    seed::Seed,
 };
 use fltk_fed::{
+    BoxError,
     client::{ClientStates, Evaluator},
     drive::{Answer, Observer, RunError, Transport, TransportError, Wait, drive},
-    round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, Record, SettingsDigest, Timestamp, TrainOrder},
+    round::{
+        EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder,
+    },
     transport::{
         inbox::Inbox,
         scope::{RaiseOnDrop, spawn},
@@ -44,13 +49,16 @@ use fltk_fed::{
 };
 use tokio::sync::mpsc;
 
-use self::desk::{Desk, Input, Learners};
+use self::{
+    desk::{Desk, Input, Learners},
+    errands::{AtNodes, initial_model},
+};
 use crate::{
     hub::{Figures, Joined, Lost, NodeId, Refused},
     metrics::{Clock, Metrics, Phase, Timed},
     object::Content,
     pki::Folder,
-    wire::order::Key,
+    wire::{errand::PythonJob, order::Key},
 };
 
 pub use listen::Listener;
@@ -79,6 +87,8 @@ pub struct Job {
     pub data: [u8; 32],
     /// The names of the clients that have data of their own, by number; none if every node has all data.
     pub clients: Vec<String>,
+    /// The part of the job that nodes train with if the net is a module in Python.
+    pub python: Option<PythonJob>,
     /// The version of the program, which nodes must have.
     pub program: String,
     /// The kind of this machine's processor.
@@ -152,6 +162,18 @@ pub enum NodeReport {
     },
 }
 
+/// A federation that begins once a node has made its model: its net is a module in Python, which only nodes compute with.
+pub struct AtNodesOnly<'a> {
+    /// The settings of the rounds.
+    pub setup: &'a Setup,
+    /// The root seed, with which the model is made.
+    pub seed: Seed,
+    /// The maker of the federation, which gets the model and the name of the node that made it.
+    pub begin: &'a mut dyn FnMut(ModelState, &str) -> Result<Federation, BoxError>,
+    /// Raised if a model couldn't be evaluated because of the code or the settings.
+    pub failed_of_settings: &'a AtomicBool,
+}
+
 /// A callback that learns what happens to nodes. Several threads call it.
 pub type Reporter<'a> = dyn Fn(NodeReport) + Sync + 'a;
 
@@ -188,17 +210,46 @@ impl Federator<'_> {
         stop: &AtomicBool,
         observer: &mut Observer<'_>,
     ) -> Result<Arc<ModelState>, RunError> {
+        self.run_from(Beginning::Here(Box::new(federation), evaluator), stop, observer)
+    }
+
+    /// Does the same with a net that only nodes compute with: one of them makes the model, and they evaluate.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); or if no node can make the model, or `begin` fails.
+    pub fn run_at_nodes(
+        self,
+        federation: AtNodesOnly<'_>,
+        stop: &AtomicBool,
+        observer: &mut Observer<'_>,
+    ) -> Result<Arc<ModelState>, RunError> {
+        self.run_from(Beginning::AtNodes(federation), stop, observer)
+    }
+
+    fn run_from(self, beginning: Beginning<'_>, stop: &AtomicBool, observer: &mut Observer<'_>) -> Result<Arc<ModelState>, RunError> {
         // Sessions mostly wait; two threads encrypt, and check digests.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("fed-network").enable_all().build();
         let runtime = runtime.map_err(RunError::Thread)?;
-        let layout = federation.first_model().map(|model| Arc::clone(&model.layout)).unwrap_or_default();
         let (inputs, for_hub) = mpsc::channel(INPUTS_MAX);
         let (events, answers) = channel();
         let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
         let over = AtomicBool::new(false);
-        let is_virtual = federation.setup().fleet().is_some();
         let Self { job, listener, limits, folder, states, report, is_of_settings, metrics } = self;
         let metrics = &*metrics;
+        let layout = match &beginning {
+            Beginning::Here(federation, _) => federation.first_model().map(|model| Arc::clone(&model.layout)).unwrap_or_default(),
+            // It comes with the model.
+            Beginning::AtNodes(_) => Arc::default(),
+        };
+        let (ahead, evaluator): (Ahead<'_>, Box<dyn Evaluator + '_>) = match beginning {
+            Beginning::Here(federation, evaluator) => (Ahead::Federation(federation), evaluator),
+            Beginning::AtNodes(at_nodes) => {
+                let (inputs, failed_of_settings) = (inputs.clone(), at_nodes.failed_of_settings);
+                (Ahead::Model(at_nodes), Box::new(AtNodes { inputs, failed_of_settings }))
+            }
+        };
+        let evaluator = Box::new(Timed { evaluator, metrics });
+        let is_virtual = ahead.setup().fleet().is_some();
         let clock = RefCell::new(Clock::new(metrics, Phase::Combining));
         let mut recorded = |record: &Record| {
             clock.borrow_mut().turn(Phase::Recording);
@@ -225,12 +276,11 @@ impl Federator<'_> {
                 clock: &clock,
             };
             let (over, to_driver) = (&over, events.clone());
-            let evaluator = Box::new(Timed { evaluator, metrics });
             spawn(scope, "fed-evaluator".to_owned(), move || {
                 evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok())
             })?;
             let learners = Learners { report, is_of_settings, metrics };
-            let desk = Desk::new(limits, layout, states, learners, events, federation.setup());
+            let desk = Desk::new(limits, job.settings, layout, states, learners, events, ahead.setup());
             spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
             let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
             let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;
@@ -245,10 +295,13 @@ impl Federator<'_> {
                     }
                 }
             });
-            let outcome = match Simulated::of(&federation, &mut network, limits.workers.get()) {
+            clock.borrow_mut().turn(Phase::Waiting);
+            let federation = ahead.federation(&network.inputs, stop);
+            clock.borrow_mut().turn(Phase::Combining);
+            let outcome = federation.and_then(|federation| match Simulated::of(&federation, &mut network, limits.workers.get()) {
                 Some(mut simulated) => drive(federation, &mut simulated, &mut recorded),
                 None => drive(federation, &mut network, &mut recorded),
-            };
+            });
             let text = match &outcome {
                 Ok(_) => Some(COMPLETE.to_owned()),
                 Err(RunError::Stopped { .. }) => None,
@@ -263,6 +316,38 @@ impl Federator<'_> {
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
+    }
+}
+
+/// The beginning of a run.
+enum Beginning<'a> {
+    Here(Box<Federation>, Box<dyn Evaluator + 'a>),
+    AtNodes(AtNodesOnly<'a>),
+}
+
+/// A federation, or what it will begin with.
+enum Ahead<'a> {
+    Federation(Box<Federation>),
+    Model(AtNodesOnly<'a>),
+}
+
+impl Ahead<'_> {
+    fn setup(&self) -> &Setup {
+        match self {
+            Self::Federation(federation) => federation.setup(),
+            Self::Model(at_nodes) => at_nodes.setup,
+        }
+    }
+
+    /// Returns the federation, once a node has made its model if it needs one.
+    fn federation(self, inputs: &mpsc::Sender<Input>, stop: &AtomicBool) -> Result<Federation, RunError> {
+        match self {
+            Self::Federation(federation) => Ok(*federation),
+            Self::Model(at_nodes) => {
+                let (state, by) = initial_model(inputs, at_nodes.seed, stop)?;
+                (at_nodes.begin)(state, &by).map_err(RunError::Observer)
+            }
+        }
     }
 }
 

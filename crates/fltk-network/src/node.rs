@@ -121,6 +121,8 @@ pub struct Job {
     pub experiment: String,
     /// The contents of the files that it names, by their paths in it.
     pub files: Vec<(String, Vec<u8>)>,
+    /// True if its net is a module in Python, which this program doesn't train.
+    pub is_python: bool,
 }
 
 /// The reason why a node ends before the run is over.

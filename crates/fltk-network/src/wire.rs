@@ -1,8 +1,12 @@
 //! The messages of the protocol, generated from `proto/fltk/federation/v1/federation.proto`, and their meaning.
 
+pub mod errand;
 pub mod order;
 pub mod update;
 pub mod version;
+
+/// The compiled schema, a `FileDescriptorProto`, of which other languages make their messages.
+pub const SCHEMA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/schema.binpb"));
 
 /// The generated messages, client and server.
 pub mod v1 {

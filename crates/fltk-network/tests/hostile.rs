@@ -4,6 +4,8 @@
 mod client;
 #[path = "hostile/damage.rs"]
 mod damage;
+#[path = "hostile/errands.rs"]
+mod errands;
 mod support;
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -44,7 +46,7 @@ fn whoever_is_no_node_is_told_why() {
         ("no greeting", vec![prepared()], Reason::Message, first),
         ("an answer first", vec![ready(id(1, 1, 1))], Reason::Message, first),
         ("a heartbeat first", vec![HEARTBEAT], Reason::Message, first),
-        ("another version", vec![hello_with(|hello| hello.versions = vec![2, 7])], Reason::Protocol, "and the node [2, 7]"),
+        ("another version", vec![hello_with(|hello| hello.versions = vec![3, 7])], Reason::Protocol, "and the node [3, 7]"),
         ("no version", vec![hello_with(|hello| hello.versions.clear())], Reason::Protocol, "hint: use the same version"),
         ("another program", vec![hello_with(|hello| hello.program = "0.0.9".to_owned())], Reason::Program, "and the node 0.0.9"),
         ("a short identity", vec![hello_with(|hello| hello.node = vec![1; 15])], Reason::Message, "an identity of 16 bytes"),
@@ -82,7 +84,7 @@ fn whoever_is_no_node_is_told_why() {
     let nameless = outcome.turned_away("a node");
     assert!(nameless.len() == 5 && nameless.iter().filter(|reason| *reason == first).count() == 4 && nameless[3] != first, "{nameless:?}");
     assert_eq!(outcome.turned_away("hostile").len(), num_named + 5 + 1);
-    assert!(outcome.turned_away("hostile")[0].starts_with("the federator speaks the versions [1]"));
+    assert!(outcome.turned_away("hostile")[0].starts_with("the federator speaks the versions [1, 2]"));
 }
 
 fn too_long() -> from_node::Message {
@@ -136,8 +138,9 @@ fn transfers_are_for_those_who_were_asked() {
         }
 
         let token = session.token.clone();
-        let delivery =
-            |session: &[u8], id| vec![v1::DeliverRequest { delivery: Some(v1::Delivery { session: session.to_vec(), id }), chunk: None }];
+        let delivery = |session: &[u8], id| {
+            vec![v1::DeliverRequest { delivery: Some(v1::Delivery { session: session.to_vec(), id, initial: None }), chunk: None }]
+        };
         let chunk = v1::DeliverRequest { delivery: None, chunk: Some(v1::Chunk::default()) };
         let large = v1::DeliverRequest { delivery: None, chunk: Some(v1::Chunk { offset: 0, data: vec![0; 5 << 20].into() }) };
         let others = if own.client == 0 { 1..12 } else { 0..own.client };
@@ -168,7 +171,7 @@ fn a_delivery_that_is_cancelled_is_asked_for_again_and_two_at_a_time_are_not_tak
         session.say(from_node::Message::Ready(v1::Ready { id: Some(own), update, ..v1::Ready::default() })).await;
         begun.store(true, Ordering::Relaxed);
         assert_eq!(session.collect(own).await, 0);
-        let delivery = v1::Delivery { session: session.token.clone(), id: Some(own) };
+        let delivery = v1::Delivery { session: session.token.clone(), id: Some(own), initial: None };
         let header = [&4000_u32.to_le_bytes()[..], &[0; 1000]].concat();
         let chunk = Some(v1::Chunk { offset: 0, data: header.into() });
         let begin = v1::DeliverRequest { delivery: Some(delivery.clone()), chunk };

@@ -336,6 +336,8 @@ pub struct History {
     /// The last round that ever ended, in any start.
     last_ended: Round,
     checkpoints: BTreeMap<Milestone, String>,
+    /// The SHA-256 of the parameters that a node made first.
+    initial: Option<String>,
     end: Option<End>,
     num_events: u64,
 }
@@ -408,6 +410,12 @@ impl History {
         &self.checkpoints
     }
 
+    /// Returns the SHA-256 of the parameters with which the run began, if a node made them.
+    #[must_use]
+    pub fn initial(&self) -> Option<&str> {
+        self.initial.as_deref()
+    }
+
     /// Returns the end of the run, if it ended.
     #[must_use]
     pub fn end(&self) -> Option<&End> {
@@ -473,6 +481,7 @@ impl History {
                 RunEvent::NodeJoined { .. }
                 | RunEvent::NodeLeft { .. }
                 | RunEvent::CheckpointSaved { .. }
+                | RunEvent::ModelInitialized { .. }
                 | RunEvent::Finished { .. }
                 | RunEvent::ProgramEnded { .. }
                 | RunEvent::Failed { .. } => None,
@@ -542,6 +551,11 @@ impl History {
             }
             RunEvent::NodeJoined { .. } | RunEvent::NodeLeft { .. } => {
                 self.nodes.apply(at, &entry.event);
+                Change::Noted
+            }
+            RunEvent::ModelInitialized { parameters_sha256, .. } => {
+                // Whoever makes it later makes the same.
+                self.initial.get_or_insert_with(|| printable(parameters_sha256));
                 Change::Noted
             }
             RunEvent::CheckpointSaved { at, parameters_sha256 } => {

@@ -135,7 +135,9 @@ pub(crate) fn finite(number: f64) -> Option<f64> {
 
 /// Returns the name of the net for display.
 pub(crate) fn network(settings: &Hyperparameters) -> String {
-    let name = [settings.text("network"), settings.text("network.torchscript")].into_iter().find(|name| !name.is_empty());
+    let name = [settings.text("network"), settings.text("network.torchscript"), settings.text("network.python")]
+        .into_iter()
+        .find(|name| !name.is_empty());
     let is_lstm = || settings.0.keys().any(|key| key.starts_with("network.lstm."));
     name.map_or_else(|| if is_lstm() { "lstm".into() } else { String::new() }, str::to_owned)
 }

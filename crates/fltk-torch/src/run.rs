@@ -52,7 +52,7 @@ pub use self::{
     federated::{Listen, Security, check_data_is_here},
     group::{resume, start},
     launch::inherited_listener,
-    node::{NodeOptions, OwnData, node},
+    node::{NodeOptions, OwnData, explained, node},
     place::{Network, Place},
     rank::{Source, client},
     result::RunResult,

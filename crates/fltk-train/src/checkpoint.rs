@@ -4,9 +4,14 @@
 //! Random state is not included and need not be: every stream is derived from the root seed by purpose and position, so the seed and the
 //! position are the random state.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use fltk_core::{milestone::Milestone, model_state::ModelState, seed::Seed, server_state::ServerState};
+use fltk_core::{
+    milestone::Milestone,
+    model_state::{ModelState, TensorSpec},
+    seed::Seed,
+    server_state::ServerState,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Model, Optimizer, TrainError, ranks::EpochPart, state_file, strategy_file};
@@ -77,20 +82,38 @@ pub fn remembered(files: &BTreeMap<String, Vec<u8>>) -> Result<ServerState, Trai
     files.get(STRATEGY_FILE).map_or_else(|| Ok(ServerState::default()), |bytes| strategy_file::from_safetensors(STRATEGY_FILE, bytes))
 }
 
+/// Returns the state of the model, whose layout is `layout`, when [`save`] was called, and the position: for a net that isn't in this process.
+///
+/// # Errors
+/// If a file is missing, damaged, or belongs to another net.
+pub fn restore_state(files: &BTreeMap<String, Vec<u8>>, layout: &Arc<Vec<TensorSpec>>) -> Result<(Position, ModelState), TrainError> {
+    let state = state_file::state_from_safetensors(MODEL_FILE, file(files, MODEL_FILE)?, layout)?;
+    Ok((position(files)?, state))
+}
+
+fn file<'a>(files: &'a BTreeMap<String, Vec<u8>>, name: &str) -> Result<&'a [u8], TrainError> {
+    let missing = || TrainError::File { file: name.to_owned(), reason: "the checkpoint has no such file".to_owned() };
+    files.get(name).map(Vec::as_slice).ok_or_else(missing)
+}
+
+/// Returns the position of a checkpoint.
+///
+/// # Errors
+/// If its file is missing or damaged.
+pub fn position(files: &BTreeMap<String, Vec<u8>>) -> Result<Position, TrainError> {
+    let problem = |error: serde_json::Error| TrainError::File { file: POSITION_FILE.to_owned(), reason: error.to_string() };
+    serde_json::from_slice(file(files, POSITION_FILE)?).map_err(problem)
+}
+
 /// Restores `model` (and `optimizer`, if the training has one) to the state in which [`save`] was called, and returns the position.
 ///
 /// # Errors
 /// If a file is missing, damaged, or belongs to another net or optimizer. The model may already be changed then.
 pub fn restore(files: &BTreeMap<String, Vec<u8>>, model: &mut Model, optimizer: Option<&mut Optimizer>) -> Result<Position, TrainError> {
-    let file = |name: &str| {
-        files.get(name).ok_or_else(|| TrainError::File { file: name.to_owned(), reason: "the checkpoint has no such file".to_owned() })
-    };
-    let position: Position = serde_json::from_slice(file(POSITION_FILE)?)
-        .map_err(|error| TrainError::File { file: POSITION_FILE.to_owned(), reason: error.to_string() })?;
-    let state = state_file::state_from_safetensors(MODEL_FILE, file(MODEL_FILE)?, &model.state_layout())?;
+    let (position, state) = restore_state(files, &model.state_layout())?;
     model.set_state(&state)?;
     if let Some(optimizer) = optimizer {
-        optimizer.load_safetensors(file(OPTIMIZER_FILE)?)?;
+        optimizer.load_safetensors(file(files, OPTIMIZER_FILE)?)?;
         optimizer.set_learning_rate(position.learning_rate);
     }
     Ok(position)

@@ -64,6 +64,9 @@ impl Model {
                 source.check(&script, data)?;
                 Ok(Self::of_script(source, script))
             }
+            NetworkConfig::Python(net) => {
+                Err(TrainError::Settings(format!("`{}` is a net in Python, which only nodes in Python train", net.python)))
+            }
         }
     }
 

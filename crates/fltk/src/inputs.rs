@@ -209,6 +209,9 @@ pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::
         if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
             *torchscript = absolute(torchscript)?;
         }
+        if let NetworkConfig::Python(net) = &mut task.network {
+            net.change_files(&absolute)?;
+        }
         if let Some(path) = &mut task.dataset.path {
             *path = absolute(path)?;
         }

@@ -1,4 +1,4 @@
-//! The net of a task: one of the catalogue, or a TorchScript module of the user's own.
+//! The net of a task: one of the catalogue, a TorchScript module of the user's own, or a module in Python, which nodes in Python train.
 
 use std::fmt;
 
@@ -27,6 +27,41 @@ pub enum NetworkConfig {
         /// Path of the `.pt` file, relative to the experiment file.
         torchscript: String,
     },
+    /// A module in Python.
+    Python(PythonNet),
+}
+
+/// A net that a function in Python makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonNet {
+    /// The file, whose path is relative to the experiment file, and the name in it of a function that makes the net, or of a class of clients: `model.py:make_model`.
+    pub python: String,
+    /// The Python that runs it: the folder of a virtual environment, or a program, relative to the experiment file. `None` for what `FLTK_PYTHON` names, or `python3`.
+    pub environment: Option<String>,
+}
+
+impl PythonNet {
+    /// Returns the path of the file and the name in it; `None` if either is missing.
+    #[must_use]
+    pub fn parts(&self) -> Option<(&str, &str)> {
+        let (file, name) = self.python.rsplit_once(':')?;
+        let is_name = name.chars().all(|char| char == '_' || char.is_alphanumeric()) && !name.starts_with(|char: char| char.is_numeric());
+        (!file.trim().is_empty() && !file.contains('\0') && !name.is_empty() && is_name).then_some((file, name))
+    }
+
+    /// Applies `change` to the paths of the file and of the environment.
+    ///
+    /// # Errors
+    /// The first error of `change`.
+    pub fn change_files<E>(&mut self, change: &dyn Fn(&str) -> Result<String, E>) -> Result<(), E> {
+        if let Some((file, name)) = self.parts() {
+            self.python = format!("{}:{name}", change(file)?);
+        }
+        if let Some(environment) = &mut self.environment {
+            *environment = change(environment)?;
+        }
+        Ok(())
+    }
 }
 
 impl NetworkConfig {
@@ -36,17 +71,28 @@ impl NetworkConfig {
         Self::Named(Choice::new(name))
     }
 
-    /// Returns the net of the catalogue; `None` for a TorchScript module.
+    /// Returns the net of the catalogue; `None` for a module of the user's own.
     #[must_use]
     pub fn net(&self) -> Option<&Choice> {
         match self {
             Self::Named(net) | Self::Block { net, .. } => Some(net),
-            Self::TorchScript { .. } => None,
+            Self::TorchScript { .. } | Self::Python(_) => None,
+        }
+    }
+
+    /// Returns the net in Python; `None` for others.
+    #[must_use]
+    pub fn python(&self) -> Option<&PythonNet> {
+        match self {
+            Self::Python(net) => Some(net),
+            Self::Named(_) | Self::Block { .. } | Self::TorchScript { .. } => None,
         }
     }
 }
 
 const TORCHSCRIPT: &str = "torchscript";
+const PYTHON: &str = "python";
+const ENVIRONMENT: &str = "environment";
 const TYPE: &str = "type";
 
 impl Serialize for NetworkConfig {
@@ -63,6 +109,14 @@ impl Serialize for NetworkConfig {
             Self::TorchScript { torchscript } => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(TORCHSCRIPT, torchscript)?;
+                map.end()
+            }
+            Self::Python(PythonNet { python, environment }) => {
+                let mut map = serializer.serialize_map(Some(1 + usize::from(environment.is_some())))?;
+                map.serialize_entry(PYTHON, python)?;
+                if let Some(environment) = environment {
+                    map.serialize_entry(ENVIRONMENT, environment)?;
+                }
                 map.end()
             }
         }
@@ -99,6 +153,12 @@ impl<'de> Deserialize<'de> for NetworkConfig {
                 let wrong = de::Error::custom;
                 if block.contains_key(TYPE) {
                     return serde_json::from_value(block.into()).map(NetworkConfig::Named).map_err(wrong);
+                }
+                if let Some(python) = block.get(PYTHON) {
+                    let text =
+                        |value: &serde_json::Value| value.as_str().map(str::to_owned).ok_or_else(|| de::Error::custom("a path is text"));
+                    let environment = block.get(ENVIRONMENT).filter(|environment| !environment.is_null()).map(text).transpose()?;
+                    return Ok(NetworkConfig::Python(PythonNet { python: text(python)?, environment }));
                 }
                 let Some((key, value)) = block.into_iter().next() else { return Err(de::Error::invalid_length(0, &"a key")) };
                 match (key.as_str(), value) {

@@ -66,6 +66,7 @@ pub fn job() -> Job {
         settings: SETTINGS,
         data: DATA,
         clients: Vec::new(),
+        python: None,
         program: PROGRAM.to_owned(),
         processor: "a processor".to_owned(),
     }

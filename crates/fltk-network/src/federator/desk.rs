@@ -17,12 +17,17 @@ use fltk_core::{
 use fltk_fed::{
     client::ClientStates,
     compression::Compression,
-    round::{ClientUpdate, Event, Setup, Timestamp, TrainOrder},
+    round::{ClientUpdate, Event, SettingsDigest, Setup, Timestamp, TrainOrder},
     transport::worker::Order,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Limits, NodeReport, Reporter, objects::Objects, spans::Spans};
+use super::{
+    Limits, NodeReport, Reporter,
+    errands::{About, Waiting},
+    objects::Objects,
+    spans::Spans,
+};
 use crate::{
     hub::{Hub, Joined, Lost, NodeId, Output, Refused},
     metrics::{Looks, Metrics, Phase},
@@ -67,6 +72,8 @@ pub(super) enum Input {
     BrokeOff { node: NodeId, key: Key, attempt: u32, receiving: Box<Receiving> },
     /// A delivered update can't be used.
     Damaged { node: NodeId, key: Key, attempt: u32, problem: String },
+    /// A message about work that is no client's.
+    Errand(About),
     /// Time went on.
     Tick,
     /// The run is over, and ended in this way; or it was interrupted, and nodes wait for its next start.
@@ -110,11 +117,15 @@ pub(super) struct Learners<'a> {
 
 pub(super) struct Desk<'a> {
     hub: Hub,
-    objects: Objects,
+    pub(super) objects: Objects,
     links: BTreeMap<NodeId, Link>,
     /// The deliveries that broke off, and go on.
     partial: BTreeMap<Key, Receiving>,
-    layout: Arc<Vec<TensorSpec>>,
+    pub(super) layout: Arc<Vec<TensorSpec>>,
+    /// The errands of a run whose net is at nodes alone.
+    pub(super) waiting: Waiting,
+    /// The digest of the settings that errands have.
+    pub(super) settings: SettingsDigest,
     states: Option<&'a dyn ClientStates>,
     report: &'a Reporter<'a>,
     is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
@@ -134,6 +145,7 @@ pub(super) struct Desk<'a> {
 impl<'a> Desk<'a> {
     pub(super) fn new(
         limits: Limits,
+        settings: SettingsDigest,
         layout: Arc<Vec<TensorSpec>>,
         states: Option<&'a dyn ClientStates>,
         learners: Learners<'a>,
@@ -151,6 +163,8 @@ impl<'a> Desk<'a> {
             links: BTreeMap::new(),
             partial: BTreeMap::new(),
             layout,
+            waiting: Waiting::default(),
+            settings,
             states,
             report,
             is_of_settings,
@@ -212,6 +226,8 @@ impl<'a> Desk<'a> {
                 (self.report)(NodeReport::Joined { node, joined: joined.clone() });
                 self.metrics.joined();
                 let outputs = self.hub.joined(now, node, joined, &held);
+                let steps = self.waiting.errands.joined(node);
+                self.carry_out_errands(steps);
                 self.looks.look(Instant::now(), &self.hub, self.metrics);
                 outputs
             }
@@ -245,8 +261,7 @@ impl<'a> Desk<'a> {
                 outputs
             }
             Input::Delivered { node, attempt, num_bytes, update } => {
-                self.hub.received(node, num_bytes);
-                self.metrics.received(num_bytes);
+                self.received(node, num_bytes);
                 self.delivered(now, node, attempt, *update)
             }
             Input::BrokeOff { node, key, attempt, receiving } => {
@@ -261,6 +276,10 @@ impl<'a> Desk<'a> {
                 // It is an earlier attempt's, and spoils no later one.
                 Err(_) => vec![Output::Refused { node, reason: Refused::Damaged(key, problem) }],
             },
+            Input::Errand(about) => {
+                self.take_about(about);
+                Vec::new()
+            }
             Input::Tick => {
                 self.looks.look(Instant::now(), &self.hub, self.metrics);
                 self.hub.tick(now)
@@ -303,8 +322,14 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn name_of(&self, node: NodeId) -> String {
+    pub(super) fn name_of(&self, node: NodeId) -> String {
         self.hub.nodes().find(|(id, ..)| *id == node).map_or_else(|| format!("{node:?}"), |(_, joined, _)| joined.name.clone())
+    }
+
+    /// Counts bytes that came from a node.
+    pub(super) fn received(&mut self, node: NodeId, num_bytes: u64) {
+        self.hub.received(node, num_bytes);
+        self.metrics.received(num_bytes);
     }
 
     /// Returns what a delivery needs: what an earlier one of it brought, or nothing yet.
@@ -384,6 +409,8 @@ impl<'a> Desk<'a> {
                         // It may read nothing any more.
                         let _ = link.to.try_send(v1::ToNode { message: Some(v1::to_node::Message::Refusal(refusal)) });
                     }
+                    let steps = self.waiting.errands.left(node);
+                    self.carry_out_errands(steps);
                 }
                 Output::Over(key) => {
                     self.objects.over(key);
@@ -441,7 +468,7 @@ impl<'a> Desk<'a> {
         Ok(order::train(order, attempt, &objects))
     }
 
-    fn send(&mut self, node: NodeId, message: v1::to_node::Message) {
+    pub(super) fn send(&mut self, node: NodeId, message: v1::to_node::Message) {
         let Some(link) = self.links.get(&node) else { return };
         if link.to.try_send(v1::ToNode { message: Some(message) }).is_err() {
             let now = Timestamp(self.origin.elapsed());

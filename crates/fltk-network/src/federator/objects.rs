@@ -8,15 +8,29 @@ use std::{
 use fltk_core::{client_terms::Arrays, model_state::ModelState};
 
 use crate::{
+    errands::ErrandId,
     object::{Content, Digest},
     wire::order::{Key, Model, TermArrays},
 };
+
+/// The work that an object is on offer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holder {
+    Work(Key),
+    Errand(ErrandId),
+}
+
+impl From<Key> for Holder {
+    fn from(key: Key) -> Self {
+        Self::Work(key)
+    }
+}
 
 /// The objects of open work, by digest.
 #[derive(Default)]
 pub(super) struct Objects {
     by_digest: BTreeMap<Digest, (Content, u32)>,
-    of_work: BTreeMap<Key, Vec<Digest>>,
+    of_work: BTreeMap<Holder, Vec<Digest>>,
     /// The last model and arrays, so that those of a cohort are hashed once.
     model: Option<(Weak<ModelState>, Content)>,
     arrays: Option<(Weak<Arrays>, Content)>,
@@ -51,9 +65,9 @@ impl Objects {
     }
 
     /// Offers an object for as long as the work is open.
-    pub(super) fn offer(&mut self, key: Key, content: &Content) {
+    pub(super) fn offer(&mut self, holder: impl Into<Holder>, content: &Content) {
         let digest = content.object().digest;
-        let of_work = self.of_work.entry(key).or_default();
+        let of_work = self.of_work.entry(holder.into()).or_default();
         if !of_work.contains(&digest) {
             of_work.push(digest);
             self.by_digest.entry(digest).or_insert_with(|| (content.clone(), 0)).1 += 1;
@@ -61,8 +75,8 @@ impl Objects {
     }
 
     /// Ends the offers of a piece of work.
-    pub(super) fn over(&mut self, key: Key) {
-        for digest in self.of_work.remove(&key).unwrap_or_default() {
+    pub(super) fn over(&mut self, holder: impl Into<Holder>) {
+        for digest in self.of_work.remove(&holder.into()).unwrap_or_default() {
             if let Some((_, num)) = self.by_digest.get_mut(&digest) {
                 *num -= 1;
                 if *num == 0 {

@@ -21,14 +21,17 @@ use tracing::Instrument as _;
 use super::{
     Job, Limits,
     desk::{Delivery, Input, MESSAGES_MAX, Said},
+    errands::{About, Answer},
     underway::{Underway, next},
 };
 use crate::{
+    errands::ErrandId,
     hub::{Joined, Lost, NodeId, OwnData},
     object::{Content, Digest},
     pki::{Folder, PkiError},
     tls::Peer,
     wire::{
+        errand::{InitialMessage, evaluated},
         order::{Key, Malformed},
         update::ReadyMessage,
         v1::{self, federation_server::Federation, from_node, refusal::Reason, to_node},
@@ -140,6 +143,10 @@ impl Federation for Service {
         let first = next(&mut chunks).await?.ok_or_else(|| Status::invalid_argument("a delivery has a first message"))?;
         let delivery = first.delivery.ok_or_else(|| Status::invalid_argument("the first message says what is delivered"))?;
         let node = self.shared.node_of(&delivery.session)?;
+        if let Some(initial) = delivery.initial {
+            self.shared.receive_model(node, initial, first.chunk, chunks).await?;
+            return Ok(Response::new(v1::DeliverResponse {}));
+        }
         let (key, attempt) = Key::read(delivery.id.as_ref(), false).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let (reply, expected) = oneshot::channel();
         self.shared.tell(Input::Delivers { node, key, attempt, reply }).await?;
@@ -214,6 +221,38 @@ impl Shared {
             }
             Err(problem) => self.damaged(node, key, attempt, problem.to_string()).await,
         }
+    }
+
+    /// Receives the model that an errand asked for, of which `chunk` is there already. One that breaks off is delivered again from its beginning.
+    async fn receive_model(
+        &self,
+        node: NodeId,
+        initial: v1::Initial,
+        mut chunk: Option<v1::Chunk>,
+        mut chunks: Streaming<v1::DeliverRequest>,
+    ) -> Result<(), Status> {
+        let invalid = |problem: String| Status::invalid_argument(problem);
+        let initial = InitialMessage::try_from(initial).map_err(|problem| invalid(format!("the model: {problem}")))?;
+        let (id, num_bytes) = (initial.id, initial.object.num_bytes);
+        let (reply, receiving) = oneshot::channel();
+        self.tell(Input::Errand(About::Delivers { node, initial: Box::new(initial.clone()), reply })).await?;
+        let receiving = receiving.await.map_err(|_| Status::unavailable("the run is over"))?;
+        let mut receiving = receiving.map_err(Status::failed_precondition)?;
+        let limit = PATIENCE + Duration::from_secs(num_bytes / SLOWEST_BYTES_A_SECOND);
+        let received = async {
+            loop {
+                if let Some(v1::Chunk { offset, data }) = chunk.take() {
+                    receiving.push(offset, &data).map_err(|damage| invalid(damage.to_string()))?;
+                }
+                match next(&mut chunks).await? {
+                    Some(message) => chunk = message.chunk,
+                    None => return receiving.finish().map_err(|damage| invalid(damage.to_string())),
+                }
+            }
+        };
+        let bundle = tokio::time::timeout(limit, received).await.map_err(|_| Status::deadline_exceeded("it takes too long"))??;
+        let state = initial.with(bundle).map_err(|problem| invalid(format!("the model: {problem}")))?;
+        self.tell(Input::Errand(About::Made { node, id, num_bytes, state: Box::new(state) })).await
     }
 
     /// Tells the hub that what was delivered can't be used, and the node.
@@ -306,6 +345,7 @@ impl Session {
             heartbeat_ms: millis(self.shared.limits.heartbeat),
             silence_ms: millis(self.shared.limits.silence),
             start: self.shared.start.to_vec(),
+            python: self.shared.job.python.as_ref().map(|job| job.message(self.shared.job.settings, self.shared.job.data)),
         };
         let _guard = Token { shared: Arc::clone(&self.shared), token };
         {
@@ -351,6 +391,18 @@ impl Session {
                 }
             };
             let said = match message {
+                Some(from_node::Message::Evaluated(message)) => match evaluated(message) {
+                    Ok((id, evaluation)) => {
+                        self.tell(Input::Errand(About::Said { node, id, answer: Answer::Evaluated(evaluation) })).await?;
+                        Ok(Said::Alive)
+                    }
+                    Err(malformed) => Err(malformed),
+                },
+                Some(from_node::Message::ErrandFailed(v1::ErrandFailed { errand, reason, is_of_settings })) => {
+                    let answer = Answer::Failed { reason: text(&reason), is_of_settings };
+                    self.tell(Input::Errand(About::Said { node, id: ErrandId(errand), answer })).await?;
+                    Ok(Said::Alive)
+                }
                 Some(from_node::Message::Heartbeat(_)) => Ok(Said::Alive),
                 Some(from_node::Message::Ready(ready)) => ReadyMessage::try_from(ready).map(Said::Ready),
                 Some(from_node::Message::Measured(v1::Measured { id, loss })) => {
@@ -370,6 +422,14 @@ impl Session {
     }
 
     fn check_hello(&self, hello: &v1::Hello, name: String) -> Result<(NodeId, Joined), TurnedAway> {
+        if self.shared.job.python.is_some() && !hello.versions.contains(&version::ERRANDS) {
+            let text = format!(
+                "the net of this run is a module in Python, which needs version {} of the protocol, and the node speaks {:?}\nhint: use the same version of fltk on both sides",
+                version::ERRANDS,
+                hello.versions
+            );
+            return Err(TurnedAway::new(Reason::Protocol, text));
+        }
         if version::common(&hello.versions).is_none() {
             let text = format!(
                 "the federator speaks the versions {:?} of the protocol, and the node {:?}\nhint: use the same version of fltk on both sides",
@@ -424,7 +484,9 @@ impl Session {
 
     fn check_prepared(&self, prepared: &v1::Prepared) -> Result<(), TurnedAway> {
         let job = &self.shared.job;
-        if prepared.data != job.data {
+        // Code in Python may have samples of its own: a node that has read none yet says zeros, and compares when it does.
+        let has_own = job.python.is_some() && prepared.data == [0; 32];
+        if prepared.data != job.data && !has_own {
             let text =
                 "the node has other training data than the federator\nhint: give both the same data set; `fltk data verify` checks it";
             return Err(TurnedAway::new(Reason::Data, text));

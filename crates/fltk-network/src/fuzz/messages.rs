@@ -21,8 +21,10 @@ use prost::Message as _;
 use super::mutate;
 use crate::{
     draws::Draws,
+    errands::ErrandId,
     object::{CHUNK_BYTES_MAX, Content, Digest, Object, Receiving},
     wire::{
+        errand::{self, InitialMessage, PythonJob, evaluated},
         order::{self, Key, MeasureMessage, Model, TermArrays, TrainMessage, TrainObjects},
         update::{self, Asked, ReadyMessage},
         v1::{self, from_node, to_node},
@@ -85,7 +87,11 @@ impl Messages {
             _ => {
                 let _ = v1::FetchRequest::decode(&bytes[..]).map(|request| <[u8; 32]>::try_from(&request.digest[..]).is_ok());
                 let Ok(request) = v1::DeliverRequest::decode(&bytes[..]) else { return };
-                let _ = request.delivery.map(|delivery| Key::read(delivery.id.as_ref(), false).is_ok());
+                if let Some(delivery) = request.delivery {
+                    let _ = Key::read(delivery.id.as_ref(), false);
+                    let initial = delivery.initial.and_then(|initial| InitialMessage::try_from(initial).ok());
+                    let _ = initial.map(|initial| Receiving::bundle(initial.object, initial.bytes_max()).is_ok());
+                }
                 if let Some(v1::Chunk { offset, data }) = request.chunk {
                     let _ = Receiving::bundle(self.ready.object, 1 << 20).map(|mut receiving| receiving.push(offset, &data));
                 }
@@ -169,6 +175,8 @@ fn hear_node(message: from_node::Message) {
         from_node::Message::Ready(ready) => drop(ReadyMessage::try_from(ready)),
         from_node::Message::Measured(measured) => drop(Key::read(measured.id.as_ref(), true)),
         from_node::Message::Failed(failed) => drop(Key::read(failed.id.as_ref(), failed.is_measurement)),
+        from_node::Message::Evaluated(message) => drop(evaluated(message)),
+        from_node::Message::ErrandFailed(_) => {}
     }
 }
 
@@ -189,7 +197,8 @@ fn hear_federator(message: to_node::Message) {
         to_node::Message::Refusal(refusal) => {
             let _ = refusal.reason();
         }
-        to_node::Message::Heartbeat(_) | to_node::Message::Finished(_) => {}
+        to_node::Message::Evaluate(evaluate) => drop(evaluate.model.as_ref().map(Object::try_from)),
+        to_node::Message::Heartbeat(_) | to_node::Message::Finished(_) | to_node::Message::Initialize(_) => {}
     }
 }
 
@@ -246,6 +255,15 @@ fn from_nodes(ready: &v1::Ready) -> Vec<from_node::Message> {
         from_node::Message::Ready(ready.clone()),
         from_node::Message::Measured(v1::Measured { id, loss: 0.5 }),
         from_node::Message::Failed(v1::Failed { id, reason: "no memory".to_owned(), is_of_settings: true, is_measurement: true }),
+        from_node::Message::Evaluated(v1::Evaluated {
+            errand: 1,
+            num_samples: 4,
+            loss: 0.5,
+            accuracy: 0.75,
+            confusion: vec![2, 0, 1, 1],
+            num_classes: 2,
+        }),
+        from_node::Message::ErrandFailed(v1::ErrandFailed { errand: 1, reason: "no module".to_owned(), is_of_settings: true }),
     ]
 }
 
@@ -255,6 +273,19 @@ fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node:
     let train = order::train(order, 1, objects);
     let id = train.id;
     let files = vec![v1::File { path: "a/file".to_owned(), object: train.model.clone() }];
+    let python = PythonJob {
+        file: "files/0".to_owned(),
+        name: "make_model".to_owned(),
+        file_name: "model.py".to_owned(),
+        loss: "CrossEntropyLoss".to_owned(),
+        optimizer: "{}".to_owned(),
+        batch_size: 10,
+        test_batch_size: 100,
+        drop_last: false,
+        seed,
+        num_clients: 3,
+        dataset: "mnist".to_owned(),
+    };
     let (run, experiment, session) = ("a run".to_owned(), "name: a run\n".to_owned(), vec![3; 16]);
     vec![
         to_node::Message::Welcome(v1::Welcome {
@@ -266,6 +297,7 @@ fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node:
             heartbeat_ms: 2000,
             silence_ms: 20_000,
             start: vec![3; 16],
+            python: Some(python.message(settings, [7; 32])),
         }),
         to_node::Message::Refusal(v1::Refusal { reason: 3, text: "another data set".to_owned() }),
         to_node::Message::Heartbeat(v1::Heartbeat {}),
@@ -273,8 +305,16 @@ fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node:
         to_node::Message::Measure(order::measure(&measure, 1, &objects.model)),
         to_node::Message::Collect(v1::Collect { id, offset: 100 }),
         to_node::Message::Release(v1::Release { id, is_measurement: false }),
+        to_node::Message::Initialize(errand::initialize(ErrandId(1), seed, settings)),
+        to_node::Message::Evaluate(errand::evaluate(ErrandId(2), 1, &objects.model, settings)),
         to_node::Message::Finished(v1::Finished { text: "the run is complete".to_owned() }),
     ]
+}
+
+fn initial(content: &Content) -> v1::Initial {
+    let tensor = |name: &str, shape, role: v1::tensor::Role| v1::Tensor { name: name.to_owned(), shape, role: role.into() };
+    let layout = vec![tensor("weight", vec![3], v1::tensor::Role::Parameter), tensor("num_steps", vec![], v1::tensor::Role::Counter)];
+    v1::Initial { errand: 1, object: Some(content.object().into()), layout }
 }
 
 fn transfers(content: &Content) -> Vec<Vec<u8>> {
@@ -283,7 +323,13 @@ fn transfers(content: &Content) -> Vec<Vec<u8>> {
     let chunk = v1::Chunk { offset: 0, data: content.chunk(0).unwrap_or_default().into() };
     vec![
         v1::FetchRequest { session: session.clone(), digest, offset: 5 }.encode_to_vec(),
-        v1::DeliverRequest { delivery: Some(v1::Delivery { session, id }), chunk: Some(chunk.clone()) }.encode_to_vec(),
+        v1::DeliverRequest { delivery: Some(v1::Delivery { session: session.clone(), id, initial: None }), chunk: Some(chunk.clone()) }
+            .encode_to_vec(),
+        v1::DeliverRequest {
+            delivery: Some(v1::Delivery { session, id: None, initial: Some(initial(content)) }),
+            chunk: Some(chunk.clone()),
+        }
+        .encode_to_vec(),
         v1::DeliverRequest { delivery: None, chunk: Some(chunk) }.encode_to_vec(),
     ]
 }

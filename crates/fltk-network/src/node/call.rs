@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     object::{Content, Object, Receiving},
+    pki::Invitation,
     wire::{
         v1::{self, federation_client::FederationClient, from_node, to_node},
         version,
@@ -104,7 +105,7 @@ impl Call {
             }
         };
         let (session, welcome) = runtime.block_on(open_until(&address, &introduction, node, tls.as_ref(), stop))?;
-        let mut job = Job { run: welcome.run, experiment: welcome.experiment, files: Vec::new() };
+        let mut job = Job { run: welcome.run, experiment: welcome.experiment, files: Vec::new(), is_python: welcome.python.is_some() };
         for file in welcome.files {
             let object = file.object.as_ref().ok_or("a file has no object").and_then(Object::try_from);
             let object = object.map_err(|problem| NodeError::Malformed(problem.to_owned()))?;
@@ -117,6 +118,21 @@ impl Call {
             job.files.push((file.path, bytes));
         }
         Ok(Self { runtime, address, introduction, tls, node, session, job })
+    }
+
+    /// Only enrolls with an invitation, and returns the text of the credentials that it brings.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub fn enroll(
+        address: &Address,
+        introduction: &Introduction,
+        invitation: &Invitation,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<String, NodeError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| NodeError::Here(error.to_string()))?;
+        runtime.block_on(until(address, introduction.patience, stop, &|| enroll(address, introduction, invitation)))
     }
 
     /// Returns the job.
@@ -267,7 +283,7 @@ pub(super) async fn deliver(
     const CHUNKS_AHEAD: usize = 2;
     let (to, messages) = mpsc::channel(CHUNKS_AHEAD);
     let sending = tokio::spawn(async move {
-        let mut delivery = Some(v1::Delivery { session, id: Some(id) });
+        let mut delivery = Some(v1::Delivery { session, id: Some(id), initial: None });
         loop {
             let chunk = content.chunk(offset).map(|bytes| v1::Chunk { offset, data: bytes.into() });
             offset += chunk.as_ref().map_or(0, |chunk| chunk.data.len() as u64);

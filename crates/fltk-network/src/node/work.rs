@@ -299,7 +299,9 @@ impl Loop<'_> {
                 };
             }
             Some(to_node::Message::Heartbeat(_)) => None,
-            Some(to_node::Message::Welcome(_)) | None => return Err(NodeError::Malformed("it isn't one that comes now".to_owned())),
+            Some(to_node::Message::Welcome(_) | to_node::Message::Initialize(_) | to_node::Message::Evaluate(_)) | None => {
+                return Err(NodeError::Malformed("it isn't one that comes now".to_owned()));
+            }
         };
         Ok(Heard::Goes(said))
     }

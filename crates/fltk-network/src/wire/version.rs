@@ -4,11 +4,15 @@
 ///
 /// | version | since fltk | may talk to |
 /// |---|---|---|
-/// | 1 | 0.1.0 | 1 |
+/// | 1 | 0.1.0 | 1, unless the net is a module in Python |
+/// | 2 | 0.1.0 | 1, 2: adds errands, for nets that are modules in Python |
 ///
 /// A version is added when a message means something else than before, or has to be understood that wasn't there. Fields that may be ignored need no new version. A
 /// version is removed once no program that speaks it is in use.
-pub const SPOKEN: &[u32] = &[1];
+pub const SPOKEN: &[u32] = &[1, 2];
+
+/// The first version with errands.
+pub const ERRANDS: u32 = 2;
 
 /// Returns the newest version that both sides speak; `None` if there is none.
 #[must_use]
@@ -22,9 +26,11 @@ mod tests {
 
     #[test]
     fn two_sides_speak_the_newest_version_that_both_know() {
-        for (other, expected) in [(&[1][..], Some(1)), (&[1, 2, 3], Some(1)), (&[], None), (&[0, 2], None), (&[3, 1, 2, 1], Some(1))] {
+        for (other, expected) in
+            [(&[1][..], Some(1)), (&[1, 2, 3], Some(2)), (&[], None), (&[0, 3], None), (&[3, 1, 1], Some(1)), (&[2], Some(2))]
+        {
             assert_eq!(common(other), expected, "{other:?}");
         }
-        assert!(SPOKEN.is_sorted());
+        assert!(SPOKEN.is_sorted() && SPOKEN.contains(&ERRANDS));
     }
 }

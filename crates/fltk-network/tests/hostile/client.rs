@@ -119,7 +119,7 @@ impl Drop for RaiseOnDrop<'_> {
 }
 
 impl Hostile {
-    async fn connect(path: &Path) -> Self {
+    pub async fn connect(path: &Path) -> Self {
         let path = path.to_owned();
         let connect = tower::service_fn(move |_| {
             let path = path.clone();

@@ -123,7 +123,7 @@ async fn announce(session: &Session, id: v1::OrderId, damage: &Damage) {
 /// Sends what was asked for, and returns true if it is asked for once more.
 async fn deliver(hostile: &Hostile, session: &Session, id: v1::OrderId, damage: &mut Damage) -> bool {
     let (chunks, code, text) = damage.deliveries.pop_front().expect("it is asked for no more often");
-    let delivery = v1::Delivery { session: session.token.clone(), id: Some(id) };
+    let delivery = v1::Delivery { session: session.token.clone(), id: Some(id), initial: None };
     let first = v1::DeliverRequest { delivery: Some(delivery), chunk: None };
     let rest = chunks.into_iter().map(|chunk| v1::DeliverRequest { delivery: None, chunk: Some(chunk) });
     let answer = hostile.deliver([first].into_iter().chain(rest).collect()).await;

@@ -129,6 +129,7 @@ pub fn job(compression: Option<&Compression>) -> Job {
         settings: SETTINGS,
         data: DATA,
         clients: vec![],
+        python: None,
         program: "0.1.0".to_owned(),
         processor: "a processor".to_owned(),
     }

@@ -28,6 +28,7 @@ impl JournalEvent for RunEvent {
         "round_ended",
         "reported",
         "program_ended",
+        "model_initialized",
         "node_joined",
         "node_left",
         "checkpoint_saved",
@@ -61,6 +62,10 @@ enum RunEventWire {
     Started {
         from: Milestone,
         version: String,
+    },
+    ModelInitialized {
+        parameters_sha256: String,
+        node: String,
     },
     EpochEnded {
         epoch: Epoch,

@@ -41,6 +41,8 @@ const LATER: &[(&str, &str)] = &[
 pub const CHANGES_NOTHING: &[&str] = &[
     "dataset.path",
     "network.torchscript",
+    "network.python",
+    "network.environment",
     "federated.partition.path",
     "federated.selection.path",
     "federated.simulation.devices.path",
@@ -87,7 +89,7 @@ pub struct RunDescription {
     pub num_jobs: u32,
     /// Digests and sources of the data sets, by name of the file or set.
     pub provenance: BTreeMap<String, String>,
-    /// SHA-256 of the TorchScript module's file, lower-case hex; absent if the net is one of ours, and in folders from before it was
+    /// SHA-256 of the TorchScript module's file, or of a Python file and the name in it, lower-case hex; absent if the net is one of ours, and in folders from before it was
     /// recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_sha256: Option<String>,

@@ -6,7 +6,7 @@ use std::{
     num::NonZeroUsize,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread::available_parallelism,
 };
 
@@ -15,12 +15,12 @@ use fltk::{
     child::{self, LAUNCHER},
     cli::{Cli, LocationArgs, NodeArgs},
     exit::{Exit, OrExit as _, failure},
-    inputs, stop,
+    inputs, output, stop,
     termination::Termination,
 };
 use fltk_core::experiment::Duration;
 use fltk_network::{
-    node::{Access, Address, Proxy},
+    node::{Access, Address, Call, Introduction, Proxy},
     pki::{Credentials, Invitation},
 };
 use fltk_train::Device;
@@ -45,6 +45,9 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     };
     let name = args.client.clone().or_else(|| args.name.clone()).unwrap_or_else(fltk::host::process);
     let (access, keep) = access(args, &address)?;
+    if args.enroll {
+        return enroll(args, address, access, keep, name, patience);
+    }
     let context = Context {
         base: Path::new(""),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
@@ -63,6 +66,36 @@ pub fn run(_cli: &Cli, args: &NodeArgs, termination: &Termination) -> anyhow::Re
     let text = run::node(&context, options)?;
     tracing::info!("{text}");
     Ok(())
+}
+
+/// Enrolls with an invitation, unless that was done before, and prints the path of the credentials.
+fn enroll(
+    args: &NodeArgs,
+    address: Address,
+    access: Access,
+    keep_at: Option<PathBuf>,
+    name: String,
+    patience: Duration,
+) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    let path = match (access, keep_at) {
+        (Access::Invitation(invitation), Some(path)) => {
+            let introduction = Introduction {
+                name,
+                client: None,
+                program: env!("CARGO_PKG_VERSION").to_owned(),
+                processor: String::new(),
+                patience: std::time::Duration::from_millis(patience.as_millis()),
+                proxy: args.proxy.clone().map_or(Proxy::Environment, Proxy::At),
+            };
+            let text = Call::enroll(&address, &introduction, &invitation, &|| stop.load(Ordering::Relaxed)).map_err(run::explained)?;
+            keep(&path, &text)?;
+            path
+        }
+        // What an invitation brought before is there.
+        _ => kept(args).context("there is no folder of the user's for credentials\nhint: HOME or XDG_CACHE_HOME names one")?,
+    };
+    output::text(&format!("{}\n", path.display()))
 }
 
 /// Refuses to call another machine without encryption.
@@ -93,12 +126,18 @@ fn access(args: &NodeArgs, address: &Address) -> anyhow::Result<(Access, Option<
         return Ok((Access::Open, None));
     };
     let invitation: Invitation = text.parse().or_exit(Exit::CommandLine)?;
-    let file = format!("{}.pem", hex::encode(&Sha256::digest(invitation.to_string())[..16]));
-    let keep = inputs::secrets("nodes").map(|folder| folder.join(file));
+    let keep = kept(args);
     match &keep {
         Some(path) if path.exists() => Ok((Access::Credentials(Credentials::read(path).or_exit(Exit::General)?), None)),
         _ => Ok((Access::Invitation(invitation), keep)),
     }
+}
+
+/// Returns the file in which the credentials are kept that the invitation brings.
+fn kept(args: &NodeArgs) -> Option<PathBuf> {
+    let invitation: Invitation = args.invitation.as_ref()?.parse().ok()?;
+    let file = format!("{}.pem", hex::encode(&Sha256::digest(invitation.to_string())[..16]));
+    inputs::secrets("nodes").map(|folder| folder.join(file))
 }
 
 /// Keeps the credentials of a node for its owner alone, so that it can come again.

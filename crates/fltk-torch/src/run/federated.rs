@@ -3,14 +3,26 @@
 mod clients;
 mod local_nodes;
 mod network;
+mod python;
 
-use std::{num::NonZeroUsize, panic::resume_unwind, sync::Arc, thread};
+use std::{
+    cell::RefCell,
+    num::NonZeroUsize,
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use fltk::{
     exit::{Exit, failure},
     split::{fleet, given_cohorts, train_and_test},
 };
-use fltk_core::{event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState};
+use fltk_core::{
+    event::RunEvent, experiment::FederatedConfig, ids::Round, model_state::ModelState, schedule::LearningRates, server_state::ServerState,
+};
 use fltk_data::{ClientSamples, Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_fed::{
     BoxError,
@@ -19,6 +31,7 @@ use fltk_fed::{
     round::{Federation, Record, Setup},
     transport::in_process,
 };
+use fltk_network::federator::AtNodesOnly;
 use fltk_train::{
     Model,
     checkpoint::{self, Position},
@@ -27,7 +40,7 @@ use fltk_train::{
     parameters_sha256,
 };
 
-use self::network::{Network, NodeEvents};
+use self::network::{Network, NodeEvents, Rounds};
 pub use self::{
     clients::{SettingsFailures, Training},
     network::{Listen, Security},
@@ -54,7 +67,8 @@ pub fn run(
     resumed: Option<&Resumed>,
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
-    let has_nodes = config.nodes > 0 || context.listen.is_some();
+    let is_python = job.task.network.python().is_some();
+    let has_nodes = config.nodes > 0 || context.listen.is_some() || is_python;
     if config.imposed_links().is_some() && !has_nodes {
         let message =
             "`simulation.impose_links`: nodes impose links, and this run has none\nhint: add `nodes`, use `fltk federate`, or leave it out";
@@ -70,13 +84,14 @@ pub fn run(
     // The samples are hashed while this thread prepares the run. Those of clients that keep them can't be.
     let hashed = Arc::clone(dataset);
     let hashing = thread::spawn(move || if has_own_data { [0; 32] } else { training_digest(&hashed) });
-    let mut model = Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device)?;
-    let (completed, remembered) = match resumed {
-        Some(resumed) => {
-            let position = checkpoint::restore(&resumed.checkpoint.files, &mut model, None)?;
-            (position.completed, checkpoint::remembered(&resumed.checkpoint.files)?)
-        }
-        None => (0, ServerState::default()),
+    let mut model = match is_python {
+        true => None,
+        false => Some(Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device)?),
+    };
+    let remembered = resumed.map_or_else(|| Ok(ServerState::default()), |resumed| checkpoint::remembered(&resumed.checkpoint.files))?;
+    let completed = match (resumed, &mut model) {
+        (Some(resumed), Some(model)) => checkpoint::restore(&resumed.checkpoint.files, model, None)?.completed,
+        _ => python::completed(resumed)?.0,
     };
     let ClientSamples { train: parts, test: test_parts } = train_and_test(dataset, config, job.seed, context.base)?;
     let cohorts = given_cohorts(config, &parts, context.base)?;
@@ -92,6 +107,9 @@ pub fn run(
         Some(fleet) => setup.with_fleet(fleet),
         None => setup,
     };
+    if is_python {
+        python::check_strategy(&setup)?;
+    }
     let is_virtual = setup.fleet().is_some();
     let method = setup.strategy().client;
     let root = setup.root_samples().map(|num_samples| root_samples(&parts, num_samples, job.seed)).unwrap_or_default();
@@ -100,17 +118,20 @@ pub fn run(
     } else {
         None
     };
-    let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
-    // On a virtual clock, who counts follows from the settings, but for clients that fail for reasons of this machine: these try again.
-    // Nor can a round be repeated whose clients aren't there.
-    let federation = if is_virtual || has_own_data { federation } else { federation.repeating(recorder.history().attendance().clone()) };
-
+    let attendance = recorder.history().attendance().clone();
+    let resume = |setup: Setup, state: ModelState| -> anyhow::Result<Federation> {
+        let federation = Federation::resume(setup, Round(completed), Arc::new(state), remembered.clone())?;
+        // On a virtual clock, who counts follows from the settings, but for clients that fail for reasons of this machine: these try again.
+        // Nor can a round be repeated whose clients aren't there.
+        Ok(if is_virtual || has_own_data { federation } else { federation.repeating(attendance.clone()) })
+    };
     let failures = SettingsFailures::default();
     let states_of_clients = states.as_ref().map(|states| states as &dyn ClientStates);
-    let test = Evaluations {
+    let loss = losses::find(&job.task.loss)?;
+    let evaluations = |model: Model| Evaluations {
         model,
         dataset,
-        loss: losses::find(&job.task.loss)?,
+        loss,
         test_batch_size: job.task.train.test_batch_size as usize,
         workers: context.workers.get(),
         seed: job.seed,
@@ -120,7 +141,11 @@ pub fn run(
     };
     let described = recorder.folder().description().clone();
     let events = NodeEvents::default();
+    let failed_of_settings = AtomicBool::new(false);
+    let refused = RefCell::new(None);
+    let shared = RefCell::new(&mut *recorder);
     let mut observer = |record: &Record| {
+        let recorder = &mut **shared.borrow_mut();
         record_nodes(&events, recorder)?;
         // Nodes have reports of their own, which nobody reads.
         if matches!(record, Record::ClientTrained(_)) {
@@ -128,24 +153,52 @@ pub fn run(
         }
         observe(record, job, recorder, states.as_ref()).map_err(BoxError::from)
     };
-    let outcome = if has_nodes {
-        let (described, failures, states, events) = (&described, &failures, states_of_clients, &events);
-        let network = Network { context, job, config, described, settings: own, data, states, failures, events };
-        network.run(federation, Box::new(test), &mut observer)?
-    } else {
-        // In parallel, modules that use libtorch's single random generator would disturb each other.
-        let workers = if test.model.draws_from_libtorch() { NonZeroUsize::MIN } else { context.workers };
-        let (base, device, stop, termination) = (context.base, context.device, &*context.stop, context.termination);
-        let (parts, root, failures) = (&parts, &root[..], &failures);
-        let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };
-        let make_trainer = |_worker: usize| training.trainer(states_of_clients);
-        in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut observer)
+    let mut begin = |initial: ModelState, by: &str| -> Result<Federation, BoxError> {
+        let recorder = &mut **shared.borrow_mut();
+        record_nodes(&events, recorder)?;
+        let begun = python::begin(initial, by, resumed, recorder).and_then(|state| resume(setup.clone(), state));
+        begun.map_err(|error| {
+            let text = error.to_string();
+            // Its exit code comes along.
+            *refused.borrow_mut() = Some(error);
+            text.into()
+        })
+    };
+    let network = {
+        let (described, failures, states, events, parts) = (&described, &failures, states_of_clients, &events, &parts);
+        Network { context, job, config, described, settings: own, data, dataset, parts, states, failures, events }
+    };
+    let outcome = match model {
+        None => {
+            let rounds = AtNodesOnly { setup: &setup, seed: job.seed, begin: &mut begin, failed_of_settings: &failed_of_settings };
+            network.run(Rounds::AtNodes(rounds), &mut observer)?
+        }
+        Some(model) => {
+            let federation = resume(setup.clone(), model.state()?)?;
+            let test = evaluations(model);
+            if has_nodes {
+                network.run(Rounds::Here(Box::new(federation), Box::new(test)), &mut observer)?
+            } else {
+                // In parallel, modules that use libtorch's single random generator would disturb each other.
+                let workers = if test.model.draws_from_libtorch() { NonZeroUsize::MIN } else { context.workers };
+                let (base, device, stop, termination) = (context.base, context.device, &*context.stop, context.termination);
+                let (parts, root, failures) = (&parts, &root[..], &failures);
+                let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };
+                let make_trainer = |_worker: usize| training.trainer(states_of_clients);
+                in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut observer)
+            }
+        }
     };
     record_nodes(&events, recorder)?;
+    if let Some(error) = refused.into_inner() {
+        return Err(error);
+    }
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(RunError::Stopped { .. }) => Err(Stopped.into()),
         Err(RunError::Failed(failure)) if failures.explain(&failure) => Err(SettingsAtFault(RunError::Failed(failure).into()).into()),
+        Err(error @ RunError::Initial { is_of_settings: true, .. }) => Err(SettingsAtFault(error.into()).into()),
+        Err(error) if failed_of_settings.load(Ordering::Relaxed) => Err(SettingsAtFault(error.into()).into()),
         Err(error) => Err(error.into()),
     }
 }

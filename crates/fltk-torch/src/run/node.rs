@@ -25,7 +25,7 @@ use fltk_fed::{
     client::ClientStates,
     compression::Compression,
     simulation::{Fleet, update_bytes},
-    strategy::{self, Spec},
+    strategy,
     transport::worker::Order,
 };
 use fltk_network::node::{
@@ -97,6 +97,7 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
     let call = Call::join(address, introduction, &access, &mut enrolled, &stop).map_err(explained)?;
     // The files of the job are for this process alone, and go with it.
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
+    check_net(call.job())?;
     let mut job = job(call.job(), folder.path())?;
     job.task.dataset.path = match &own {
         Some(own) => {
@@ -109,6 +110,15 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
         return Err(failure(Exit::Run, "the federator's job isn't federated"));
     };
     take_part(context, call, &job, config, own.as_ref(), folder.path())
+}
+
+/// Checks that the net is one that this program trains.
+fn check_net(received: &NodeJob) -> anyhow::Result<()> {
+    if received.is_python {
+        let message = "the net of this run is a module in Python\nhint: `python -m fltk.node --join ...` takes part, with the same address and invitation";
+        return Err(failure(Exit::Experiment, message));
+    }
+    Ok(())
 }
 
 /// Writes the files of the job below `base`, and reads its experiment.
@@ -204,7 +214,7 @@ fn transfers(fleet: &Fleet, config: &FederatedConfig, bytes_up: &dyn Fn(&ModelSt
 }
 
 /// The error of a node, with its exit code.
-fn explained(error: NodeError) -> anyhow::Error {
+pub fn explained(error: NodeError) -> anyhow::Error {
     match error {
         NodeError::Stopped => Stopped.into(),
         NodeError::NoAnswer { .. } => failure(Exit::Ranks, format!("{error}\nhint: start `fltk federate` there, or check the address")),

@@ -7,7 +7,7 @@ use fltk::{
     inputs::named_file_sha256,
     run_group,
 };
-use fltk_core::experiment::NetworkConfig;
+use fltk_core::experiment::{NetworkConfig, PythonNet};
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder};
 
@@ -66,11 +66,15 @@ pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
     run_group::check_settings(folder, &job.name, job.seed, &Hyperparameters::of_training(&job.task))
 }
 
-/// The digest of the file of the job's TorchScript module; `None` if its net is one of ours. Its path is relative to `base`.
+/// The digest of the file of the job's TorchScript module, or of its Python file and the name in it; `None` if its net is one of ours. Its path is relative to `base`.
 ///
 /// # Errors
 /// If the file isn't a plain file of a bounded size, or can't be read.
 pub fn network_sha256(base: &Path, job: &Job) -> anyhow::Result<Option<String>> {
+    if let Some((file, name)) = job.task.network.python().and_then(PythonNet::parts) {
+        let file = named_file_sha256(file, base)?;
+        return Ok(Some(fltk_data::digest::sha256_hex(format!("{file}:{name}").as_bytes())));
+    }
     let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(None) };
     Ok(Some(fltk_train::module_sha256(&base.join(torchscript)).or_exit(Exit::Experiment)?))
 }
@@ -103,17 +107,21 @@ pub fn check_files(folder: &RunFolder, job: &Job, base: &Path) -> anyhow::Result
     Ok(())
 }
 
-/// Checks that the TorchScript module of `job`, if it has one, may be loaded: it isn't within a folder of records, unless that is trusted, and it's
+/// Checks that the TorchScript module of `job`, or its net in Python, if it has one, may be loaded: it isn't within a folder of records, unless that is trusted, and it's
 /// the one that the run in `folder` began with.
 ///
 /// # Errors
 /// If the module may not be loaded.
 pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Job) -> anyhow::Result<()> {
-    let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(()) };
-    let path = context.base.join(torchscript);
+    let (kind, module) = match &job.task.network {
+        NetworkConfig::TorchScript { torchscript } => ("the TorchScript module", torchscript.as_str()),
+        NetworkConfig::Python(net) => ("the net in Python", net.parts().map_or("", |(file, _)| file)),
+        NetworkConfig::Named(_) | NetworkConfig::Block { .. } => return Ok(()),
+    };
+    let path = context.base.join(module);
     if !context.trust_module && lies_in_records(&path) {
         let message = format!(
-            "the TorchScript module `{torchscript}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` accepts it"
+            "{kind} `{module}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` accepts it"
         );
         return Err(failure(Exit::Experiment, message));
     }
@@ -121,7 +129,7 @@ pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Jo
     match folder.and_then(|folder| folder.description().network_sha256.as_ref()) {
         Some(begun) if Some(begun) != is.as_ref() => {
             let message = format!(
-                "the TorchScript module `{torchscript}` has SHA-256 {}, and the run began with {begun}\nhint: restore it, or run the experiment again",
+                "{kind} `{module}` has SHA-256 {}, and the run began with {begun}\nhint: restore it, or run the experiment again",
                 is.unwrap_or_default()
             );
             Err(failure(Exit::Records, message))

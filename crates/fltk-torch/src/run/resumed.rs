@@ -1,7 +1,7 @@
 //! The checkpoint from which an interrupted run resumes: the newest intact one, checked before the new start writes anything.
 
 use fltk::exit::{Exit, OrExit as _, failure};
-use fltk_core::{experiment::Setting, milestone::Milestone};
+use fltk_core::{experiment::Setting, milestone::Milestone, model_state::ModelState};
 use fltk_data::Dataset;
 use fltk_records::{RunRecorder, checkpoint::Checkpoint, history::Unit};
 use fltk_train::{
@@ -48,6 +48,11 @@ impl Resumed {
     /// # Errors
     /// If the checkpoint is a wrong one, or the net can't be built.
     pub fn check(&self, context: &Context<'_>, job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+        if job.task.network.python().is_some() {
+            let position = checkpoint::position(&self.checkpoint.files).map_err(|error| self.refusal(format!(": {error}")))?;
+            // Its parameters are checked once a node has said what their layout is.
+            return self.check_position(&position, job, dataset);
+        }
         fltk_train::init(1);
         let mut model = Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device)?;
         let mut optimizer = match &job.task.setting {
@@ -56,13 +61,25 @@ impl Resumed {
         };
         let files = &self.checkpoint.files;
         let position = checkpoint::restore(files, &mut model, optimizer.as_mut()).map_err(|error| self.refusal(format!(": {error}")))?;
-        checkpoint::remembered(files).map_err(|error| self.refusal(format!(": {error}")))?;
-        let loaded = parameters_sha256(&model.state()?);
-        if loaded != self.parameters_sha256 {
-            let known = &self.parameters_sha256;
-            return Err(self.refusal(format!(": its parameters have SHA-256 {loaded}, and the journal says {known}")));
+        self.check_parameters(&model.state()?)?;
+        self.check_position(&position, job, dataset)
+    }
+
+    /// Checks that these parameters, which are those of the checkpoint, are the ones that the journal knows.
+    ///
+    /// # Errors
+    /// If they aren't.
+    pub fn check_parameters(&self, state: &ModelState) -> anyhow::Result<()> {
+        let (loaded, known) = (parameters_sha256(state), &self.parameters_sha256);
+        if loaded == *known {
+            return Ok(());
         }
-        if self.is_of_this_place(&position, job, dataset) {
+        Err(self.refusal(format!(": its parameters have SHA-256 {loaded}, and the journal says {known}")))
+    }
+
+    fn check_position(&self, position: &Position, job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+        checkpoint::remembered(&self.checkpoint.files).map_err(|error| self.refusal(format!(": {error}")))?;
+        if self.is_of_this_place(position, job, dataset) {
             return Ok(());
         }
         let (seed, place) = (position.seed.0, position.milestone().text("round or epoch"));

@@ -47,6 +47,11 @@ fn task_digest(mut task: Training, seed: Seed, base: &Path) -> anyhow::Result<[u
     if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
         *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
     }
+    if let NetworkConfig::Python(net) = &mut task.network {
+        // Which Python runs it is no setting: nodes elsewhere have their own.
+        net.environment = None;
+        net.change_files(&|path| named_file_sha256(path, base))?;
+    }
     task.change_files(&|path| named_file_sha256(path, base))?;
     let tasks = vec![Task::of_training("task".parse()?, task)];
     let alone = Experiment { name: "job".parse()?, seeds: vec![seed], tasks, stream: None };

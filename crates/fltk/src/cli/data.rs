@@ -51,6 +51,19 @@ Examples:
         #[command(flatten)]
         locations: LocationArgs,
     },
+    /// Write the samples of an experiment and their division over clients as NumPy arrays, for nodes in Python.
+    #[command(after_help = "\
+Examples:
+  fltk data arrays experiment.yaml --write arrays     # for `python -m fltk.node --arrays arrays`")]
+    Arrays {
+        #[command(flatten)]
+        experiment: ExperimentArgs,
+        /// The folder to make. The experiment has to be a single federated task with one seed.
+        #[arg(long, value_name = "DIR")]
+        write: PathBuf,
+        #[command(flatten)]
+        locations: LocationArgs,
+    },
 }
 
 #[derive(Args, Debug)]

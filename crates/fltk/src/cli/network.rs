@@ -115,6 +115,9 @@ pub struct NodeArgs {
     /// The file of credentials that `fltk pki issue` made, instead of an invitation.
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
+    /// Only enroll with the invitation, and print the file with the credentials that it brought, for a node in Python.
+    #[arg(long, requires = "invitation")]
+    pub enroll: bool,
     /// The HTTP proxy through which the node calls, instead of the one of the environment.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,

@@ -1,5 +1,6 @@
 //! `fltk data ...`: one module for each subcommand.
 
+mod arrays;
 mod fetch;
 mod list;
 mod show;
@@ -29,6 +30,7 @@ pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
         }
         DataCommand::Verify { names, locations } => verify::run(cli, names, locations),
         DataCommand::Show(args) => show::run(cli, args),
+        DataCommand::Arrays { experiment, write, locations } => arrays::run(experiment, write, locations),
         DataCommand::Split { experiment, write, locations } => split::run(cli, experiment, write.as_deref(), locations),
     }
 }

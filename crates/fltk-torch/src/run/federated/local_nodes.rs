@@ -27,12 +27,23 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The most nodes in a row that end before one has joined: whatever kills them kills all.
 const DEATHS_MAX: u32 = 5;
 
+/// The needs of nodes in Python.
+#[derive(Clone, Debug)]
+pub struct PythonNodes {
+    /// The program, a Python.
+    pub interpreter: PathBuf,
+    /// The folder with the samples as arrays.
+    pub arrays: PathBuf,
+}
+
 /// The nodes on this machine.
 pub struct LocalNodes<'a> {
     context: &'a Context<'a>,
     socket: PathBuf,
     num_nodes: usize,
     workers: usize,
+    /// The needs of nodes in Python; `None` for nodes of this program.
+    python: Option<PythonNodes>,
     /// Raised to end the run.
     halt: &'a AtomicBool,
     num_joined: AtomicU64,
@@ -41,7 +52,13 @@ pub struct LocalNodes<'a> {
 impl<'a> LocalNodes<'a> {
     /// Creates the nodes, which call at `socket`, without starting them. They raise `halt` if the process is asked to stop, or if they can't go on.
     pub fn new(context: &'a Context<'a>, socket: &Path, num_nodes: usize, workers: usize, halt: &'a AtomicBool) -> Self {
-        Self { context, socket: socket.to_owned(), num_nodes, workers, halt, num_joined: AtomicU64::new(0) }
+        Self { context, socket: socket.to_owned(), num_nodes, workers, python: None, halt, num_joined: AtomicU64::new(0) }
+    }
+
+    /// Returns the same nodes in Python.
+    #[must_use]
+    pub fn in_python(self, python: PythonNodes) -> Self {
+        Self { python: Some(python), ..self }
     }
 
     /// Notes that a node has joined.
@@ -94,7 +111,7 @@ impl<'a> LocalNodes<'a> {
                 num_deaths = if joined > joined_before { 1 } else { num_deaths + 1 };
                 joined_before = joined;
                 if !may_pass(status) || num_deaths > DEATHS_MAX {
-                    return Err(failure(exit_of(status), format!("node {index} ended with {status}")));
+                    return Err(failure(exit_of(status), format!("node {index} ended with {status}{}", self.hint(status))));
                 }
                 tracing::warn!("node {index} ended with {status}; it is started again");
                 *child = Some(self.start()?);
@@ -106,6 +123,9 @@ impl<'a> LocalNodes<'a> {
     }
 
     fn start(&self) -> anyhow::Result<Child> {
+        if let Some(python) = &self.python {
+            return self.start_python(python);
+        }
         let program = env::current_exe().context("can't find this program's own file")?;
         let mut command = Command::new(program);
         command.args(["node", "--quiet", "--join", &address(&self.socket), "--workers", &self.workers.to_string()]);
@@ -114,6 +134,33 @@ impl<'a> LocalNodes<'a> {
         }
         command.stdin(Stdio::null());
         child::start(&mut command).context("can't start a node")
+    }
+}
+
+impl LocalNodes<'_> {
+    fn start_python(&self, PythonNodes { interpreter, arrays }: &PythonNodes) -> anyhow::Result<Child> {
+        let mut command = Command::new(interpreter);
+        command.args(["-m", "fltk.node", "--join", &address(&self.socket), "--workers", &self.workers.to_string(), "--quiet", "--arrays"]);
+        command.arg(arrays).stdin(Stdio::null());
+        child::start(&mut command).map_err(|error| {
+            let interpreter = interpreter.display();
+            let message = format!(
+                "can't start a node with the Python `{interpreter}`: {error}\nhint: `FLTK_PYTHON` names another, or `environment` beside `python` in the experiment"
+            );
+            failure(Exit::Experiment, message)
+        })
+    }
+
+    /// Returns what to do about nodes that ended at once.
+    fn hint(&self, status: ExitStatus) -> String {
+        match &self.python {
+            // What Python says of a package that isn't there.
+            Some(python) if status.code() == Some(1) && self.num_joined.load(Ordering::Relaxed) == 0 => format!(
+                "\nhint: it ran with `{}`, which needs the package `fltk` with its extra `node`: `pip install 'fltk[node]'`, or `PYTHONPATH=python/fltk/src` in a checkout",
+                python.interpreter.display()
+            ),
+            _ => String::new(),
+        }
     }
 }
 

@@ -20,13 +20,14 @@ use fltk_core::{
     experiment::{Experiment, FederatedConfig, NetworkConfig, Task},
     model_state::ModelState,
 };
+use fltk_data::{Dataset, Division};
 use fltk_fed::{
     client::{ClientStates, Evaluator},
     drive::{Observer, RunError},
     round::{Federation, SettingsDigest},
 };
 use fltk_network::{
-    federator::{self, Federator, Limits, Listener, NodeReport},
+    federator::{self, AtNodesOnly, Federator, Limits, Listener, NodeReport},
     hub::Lost,
     object::Content,
     pki::{Credentials, Folder},
@@ -35,7 +36,11 @@ use fltk_network::{
 use fltk_records::RunDescription;
 use tempfile::TempDir;
 
-use super::{SettingsFailures, local_nodes::LocalNodes};
+use super::{
+    SettingsFailures,
+    local_nodes::{LocalNodes, PythonNodes},
+    python::{self, interpreter},
+};
 use crate::run::{Context, Stopped, host::host, job::Job};
 
 /// The name of the socket in its folder.
@@ -72,6 +77,23 @@ pub enum Security {
     },
 }
 
+/// The rounds that a federator runs.
+pub enum Rounds<'a> {
+    /// Those of a net that is in this process, too.
+    Here(Box<Federation>, Box<dyn Evaluator + 'a>),
+    /// Those of a net that only nodes compute with.
+    AtNodes(AtNodesOnly<'a>),
+}
+
+impl Rounds<'_> {
+    fn run(self, federator: Federator<'_>, stop: &AtomicBool, observer: &mut Observer<'_>) -> Result<Arc<ModelState>, RunError> {
+        match self {
+            Self::Here(federation, evaluator) => federator.run(*federation, evaluator, stop, observer),
+            Self::AtNodes(federation) => federator.run_at_nodes(federation, stop, observer),
+        }
+    }
+}
+
 /// A federated task whose clients are trained by nodes.
 pub struct Network<'a> {
     /// The state that all jobs share.
@@ -86,6 +108,10 @@ pub struct Network<'a> {
     pub settings: SettingsDigest,
     /// The digest of the training samples that nodes must have.
     pub data: [u8; 32],
+    /// The data set.
+    pub dataset: &'a Dataset,
+    /// The samples of each client.
+    pub parts: &'a Division,
     /// The states that clients keep.
     pub states: Option<&'a dyn ClientStates>,
     /// The clients that failed because of the settings.
@@ -99,33 +125,28 @@ impl Network<'_> {
     ///
     /// # Errors
     /// If it can't listen, or the nodes can't be started, or end again and again. What ends the rounds is in the result.
-    pub fn run(
-        &self,
-        federation: Federation,
-        evaluator: Box<dyn Evaluator + '_>,
-        observer: &mut Observer<'_>,
-    ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
+    pub fn run(&self, rounds: Rounds<'_>, observer: &mut Observer<'_>) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
         match &self.context.listen {
-            Some(listen) => self.over_callers(listen, federation, evaluator, observer),
-            None => self.over_own(federation, evaluator, observer),
+            Some(listen) => self.over_callers(listen, rounds, observer),
+            None => self.over_own(rounds, observer),
         }
     }
 
     fn over_callers(
         &self,
         listen: &Listen,
-        federation: Federation,
-        evaluator: Box<dyn Evaluator + '_>,
+        rounds: Rounds<'_>,
         observer: &mut Observer<'_>,
     ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
         let listener = listen.listener.try_clone().context("can't listen")?;
         // With port 0, the system has chosen one.
         let (address, port) = listener.local_addr().map(|address| (address.ip(), address.port())).context("can't listen")?;
+        let node = if self.job.task.network.python().is_some() { "python -m fltk.node" } else { "fltk node" };
         let mut own_folder = None;
         let (listener, folder) = match &listen.security {
             Security::Insecure => {
                 let of_client = if self.config.has_own_data() { " --client NAME --data DIR" } else { "" };
-                tracing::info!("nodes on this machine join with\n  fltk node --join http://{}{of_client}", SocketAddr::new(address, port));
+                tracing::info!("nodes on this machine join with\n  {node} --join http://{}{of_client}", SocketAddr::new(address, port));
                 (Listener::Plain(listener), None)
             }
             Security::Issued(credentials) => {
@@ -156,7 +177,7 @@ impl Network<'_> {
                         None => " --client NAME --data DIR".to_owned(),
                     };
                     lines += &format!(
-                        "\n  fltk node --join https://{host}:{port} --invitation {}{of_client}",
+                        "\n  {node} --join https://{host}:{port} --invitation {}{of_client}",
                         folder.invite(clients.get(index).map(String::as_str))?
                     );
                 }
@@ -191,7 +212,7 @@ impl Network<'_> {
             is_of_settings: &|round, client| self.failures.add(round, client),
             metrics: Arc::clone(&self.context.metrics),
         };
-        let outcome = federator.run(federation, evaluator, &self.context.stop, observer);
+        let outcome = rounds.run(federator, &self.context.stop, observer);
         if let (Ok(_), Some(path)) = (&outcome, own_folder)
             && let Err(error) = std::fs::remove_dir_all(&path)
         {
@@ -209,18 +230,14 @@ impl Network<'_> {
         self.context.workers.saturating_mul(nodes)
     }
 
-    fn over_own(
-        &self,
-        federation: Federation,
-        evaluator: Box<dyn Evaluator + '_>,
-        observer: &mut Observer<'_>,
-    ) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
-        let Self { context, config, .. } = *self;
+    fn over_own(&self, rounds: Rounds<'_>, observer: &mut Observer<'_>) -> anyhow::Result<Result<Arc<ModelState>, RunError>> {
+        let Self { context, job, config, .. } = *self;
         // Nobody else may look into this folder, so nobody else can call.
         let folder = socket_folder().context("can't make a temporary folder")?;
         let path = folder.path().join(SOCKET);
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at `{}`", path.display()))?;
-        let num_nodes = num_here(config.nodes as usize);
+        // A net in Python is at nodes even if the file asks for none.
+        let num_nodes = num_here((config.nodes as usize).max(1));
         let workers = (context.workers.get() / num_nodes.get()).max(1);
         // With imposed links, workers mostly wait.
         match config.imposed_links() {
@@ -229,6 +246,16 @@ impl Network<'_> {
         }
         let halt = AtomicBool::new(false);
         let nodes = LocalNodes::new(context, &path, num_nodes.get(), workers, &halt);
+        let nodes = match job.task.network.python() {
+            Some(net) => {
+                let arrays = folder.path().join("arrays");
+                let written =
+                    std::fs::create_dir(&arrays).and_then(|()| fltk_data::arrays::write(&arrays, self.dataset, self.parts, job.seed));
+                written.context("can't write the samples for nodes in Python")?;
+                nodes.in_python(PythonNodes { interpreter: interpreter(net, context.base), arrays })
+            }
+            None => nodes,
+        };
         let report = |report: NodeReport| {
             if matches!(report, NodeReport::Joined { .. }) {
                 nodes.joined();
@@ -251,7 +278,7 @@ impl Network<'_> {
             is_of_settings: &|round, client| self.failures.add(round, client),
             metrics: Arc::clone(&self.context.metrics),
         };
-        let outcome = nodes.around(|| federator.run(federation, evaluator, &halt, observer));
+        let outcome = nodes.around(|| rounds.run(federator, &halt, observer));
         match outcome {
             // The nodes are the reason.
             (Err(RunError::Stopped { .. }), Err(problem)) => Err(problem),
@@ -278,6 +305,12 @@ impl Network<'_> {
         if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
             *torchscript = carried(torchscript)?;
         }
+        if let NetworkConfig::Python(net) = &mut task.network {
+            net.environment = None;
+            net.change_files(&carried)?;
+        }
+        let nets = job.task.network.python().zip(task.network.python());
+        let python = nets.map(|(net, carried)| python::job(net, carried, &task, job.seed, self.config)).transpose()?;
         task.change_files(&carried)?;
         let tasks = vec![Task::of_training(job.name.clone(), task)];
         let experiment = Experiment { name: job.name.clone(), seeds: vec![job.seed], tasks, stream: None };
@@ -288,6 +321,7 @@ impl Network<'_> {
             settings: self.settings,
             data: self.data,
             clients: self.config.clients.names().to_vec(),
+            python,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             processor: host().cpu,
         })

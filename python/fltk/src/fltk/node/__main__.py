@@ -1,0 +1,119 @@
+"""`python -m fltk.node`: takes part in a federated run whose net is a module in Python."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fltk.node import process
+from fltk.node.worker import Worker
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m fltk.node",
+        description="Takes part in a federated run whose net is a module in Python. The node runs the code that the federator sends.",
+    )
+    parser.add_argument(
+        "--join", required=True, metavar="ADDRESS", help="the federator: https://example.com:7400, http://localhost:7400 (--insecure there), or unix:PATH"
+    )
+    proof = parser.add_mutually_exclusive_group()
+    proof.add_argument("--credentials", type=Path, metavar="FILE", help="a certificate of the federator's authority, as `fltk pki issue` writes it")
+    proof.add_argument("--invitation", metavar="TEXT", help="the invitation that the federator printed; the program `fltk` enrolls with it")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="the clients that it trains at a time (default: the cores)")
+    parser.add_argument("--name", default=socket.gethostname(), help="its name for people (default: this machine's)")
+    parser.add_argument(
+        "--wait", type=float, default=600.0, metavar="SECONDS", help="the time for which it calls a federator that doesn't answer (default: 600)"
+    )
+    parser.add_argument(
+        "--arrays", type=Path, metavar="DIR", help="the samples, as `fltk data arrays` wrote them (default: it runs that command if they are needed)"
+    )
+    parser.add_argument("--data", metavar="DIR", help="the folder of data sets for `fltk data arrays`")
+    parser.add_argument(
+        "--program", default=os.environ.get("FLTK_PROGRAM", "fltk"), metavar="PATH", help="the program `fltk` (default: FLTK_PROGRAM, or the one on the path)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs the command, and returns its exit code."""
+    arguments = _arguments()
+    launcher = os.environ.pop(process.LAUNCHER, "")
+    if launcher.isdigit():
+        process.end_with_parent(int(launcher))
+    # They import PyTorch while this process imports gRPC, and calls.
+    workers = [Worker() for _ in range(max(1, arguments.workers))]
+    try:
+        return _take_part(arguments, workers)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _take_part(arguments: argparse.Namespace, workers: list[Worker]) -> int:
+    try:
+        from fltk.node import access, session
+        from fltk.node.errors import RefusedError
+    except ModuleNotFoundError as error:
+        print(f"error: the package `{error.name}` isn't there\nhint: `pip install 'fltk[node]'`", file=sys.stderr)
+        return 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="fltk-node-") as folder:
+            options = session.Options(
+                address=_address(arguments.join),
+                credentials=access.credentials(arguments),
+                name=arguments.name,
+                patience_s=arguments.wait,
+                arrays=arguments.arrays,
+                data=arguments.data,
+                program=arguments.program,
+                is_quiet=arguments.quiet,
+            )
+            ended = session.Node(options, Path(folder), workers).take_part()
+    except RefusedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not arguments.quiet:
+        print(ended, file=sys.stderr)
+    return 0
+
+
+def _address(join: str) -> str:
+    if join.startswith("unix:"):
+        return join
+    problem = "hint: https://example.com:7400, as the federator printed it"
+    try:
+        parts = urlsplit(join)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None and "@" not in parts.netloc
+    except ValueError:
+        is_address = False
+    if not is_address:
+        print(f"error: `{join}` is no address\n{problem}", file=sys.stderr)
+        raise SystemExit(2)
+    if parts.scheme == "http" and not _is_here(parts.hostname or ""):
+        print(f"error: `{join}` is another machine, and `http` has no encryption\n{problem}, with its invitation", file=sys.stderr)
+        raise SystemExit(2)
+    return parts.netloc
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    # Threads that wait for the network have nothing to finish.
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,218 @@
+"""What a worker process computes: it runs the code of the user's, with PyTorch, on one thread.
+
+Answers are functions of their orders: the model's numbers, the random generators and the optimizer are set anew for each.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import inspect
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fltk.node import wire
+from fltk.node.client import Client, Evaluation, Job, Order, Trained, _Place
+from fltk.node.errors import SettingsError
+from fltk.node.samples import Arrays, Samples
+from fltk.node.streams import Stream
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PARAMETER, BUFFER, COUNTER = 1, 2, 3
+"""The roles of tensors, as messages have them."""
+
+_SEED_BITS = (1 << 63) - 1
+
+
+class Training:
+    """The user's client, and its model."""
+
+    def __init__(self, path: Path, name: str, job: Job, arrays: Arrays) -> None:
+        self._job = job
+        self._arrays = arrays
+        self._samples: Samples | None = None
+        self.place = _Place(job, self._open)
+        found = getattr(_load(path), name, None)
+        if found is None:
+            raise SettingsError(f"`{path.name}` has no `{name}`")
+        if inspect.isclass(found) and issubclass(found, Client):
+            self.client = found(self.place)
+        elif callable(found):
+            self.place.make = found
+            self.client = Client(self.place)
+        else:
+            raise SettingsError(f"`{name}` in `{path.name}` is neither a function nor a class of clients")
+        self._model: nn.Module | None = None
+
+    def _open(self) -> Samples:
+        if self._samples is None:
+            self._samples = Samples(self._arrays.open(), self._job)
+        return self._samples
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, whose numbers are set before they are used."""
+        if self._model is None:
+            self._model = self._make()
+        return self._model
+
+    def _make(self) -> nn.Module:
+        from torch import nn
+
+        _seed(Stream(self._job.seed, "init").next_u64())
+        model = self.client.make_model()
+        if not isinstance(model, nn.Module):
+            raise SettingsError(f"`make_model` returned {type(model).__name__}, and a model is a `torch.nn.Module`")
+        return model.cpu()
+
+    def layout(self) -> list[tuple[str, list[int], int]]:
+        """Returns the name, the shape and the role of each tensor of the model's state dict, in order."""
+        import torch
+
+        trained = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
+        layout = []
+        for name, tensor in self.model.state_dict().items():
+            if not isinstance(tensor, torch.Tensor) or tensor.dtype not in {torch.float32, torch.int64}:
+                kind = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+                raise SettingsError(
+                    f"`{name}` of the model is {kind}, and models have float32 and int64 numbers; hint: convert it, or register it as not persistent"
+                )
+            role = COUNTER if tensor.dtype == torch.int64 else PARAMETER if name in trained else BUFFER
+            layout.append((name, list(tensor.shape), role))
+        return layout
+
+    def state(self) -> bytes:
+        """Returns the bundle of the model's numbers."""
+        floats: list[bytes] = []
+        counters: list[bytes] = []
+        for tensor in self.model.state_dict().values():
+            numbers = tensor.detach().contiguous().numpy()
+            (counters if numbers.dtype.kind == "i" else floats).append(numbers.tobytes())
+        return wire.bundle({wire.MODEL: b"".join(floats)}, {wire.MODEL: b"".join(counters)})
+
+    def set_state(self, content: bytes) -> None:
+        """Sets the model's numbers to those of a bundle."""
+        import numpy as np
+        import torch
+
+        floats, counters = wire.open_bundle(content)
+        rest = {"f": np.frombuffer(floats.get(wire.MODEL, b""), dtype="<f4"), "i": np.frombuffer(counters.get(wire.MODEL, b""), dtype="<i8")}
+        with torch.no_grad():
+            for name, tensor in self.model.state_dict().items():
+                kind = "i" if tensor.dtype == torch.int64 else "f"
+                if len(rest[kind]) < tensor.numel():
+                    raise SettingsError(f"the model of the run has no numbers for `{name}`: its code makes another model here")
+                numbers, rest[kind] = rest[kind][: tensor.numel()], rest[kind][tensor.numel() :]
+                tensor.copy_(torch.from_numpy(numbers.copy()).reshape(tensor.shape))
+        if any(len(left) for left in rest.values()):
+            raise SettingsError("the model of the run has more numbers than the one that the code makes here")
+
+    def initialize(self) -> tuple[list[tuple[str, list[int], int]], bytes]:
+        """Makes the model anew, and returns its layout and its numbers."""
+        self._model = self._make()
+        return self.layout(), self.state()
+
+    def train(self, content: bytes, order: Order) -> tuple[bytes, Trained]:
+        """Trains a client from the model in `content`, and returns the bundle of the model and the figures."""
+        import torch
+
+        self.set_state(content)
+        self._begin(order.client, order.round)
+        trained = self.client.train(self.model, order)
+        if not isinstance(trained, Trained):
+            raise SettingsError(f"`train` returned {type(trained).__name__}, and its figures are a `fltk.node.Trained`")
+        for name, tensor in self.model.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise SettingsError(f"training diverged: `{name}` has a number that isn't finite; hint: a lower learning rate may help")
+        return self.state(), trained
+
+    def evaluate(self, content: bytes, at_round: int) -> Evaluation:
+        """Returns the figures of the model in `content`."""
+        self.set_state(content)
+        self._begin(self._job.num_clients, at_round)
+        figures = self.client.evaluate(self.model, at_round)
+        if not isinstance(figures, Evaluation):
+            raise SettingsError(f"`evaluate` returned {type(figures).__name__}, and figures are a `fltk.node.Evaluation`")
+        return figures
+
+    def measure(self, content: bytes, client: int, at_round: int, num_samples: int) -> float:
+        """Returns the loss of the model in `content` on samples of a client."""
+        self.set_state(content)
+        self._begin(client, at_round)
+        return float(self.client.measure(self.model, client, num_samples))
+
+    def _begin(self, client: int, at_round: int) -> None:
+        self.place.last = {"client": client, "round": at_round}
+        _seed(Stream(self._job.seed, "torch", [client, at_round, 0, 0]).next_u64())
+
+
+def is_of_settings(error: BaseException) -> bool:
+    """True if an error comes again at every node: that of code, and not of a machine."""
+    return not isinstance(error, (OSError, MemoryError)) and type(error).__name__ != "OutOfMemoryError"
+
+
+def last_line(error: BaseException) -> str:
+    """Returns an error in one line, as the last line of its traceback has it."""
+    if isinstance(error, SettingsError):
+        return str(error)
+    return traceback.format_exception_only(type(error), error)[-1].strip()
+
+
+def _load(path: Path) -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("fltk_experiment_code", str(path))
+    spec = importlib.util.spec_from_file_location("fltk_experiment_code", path, loader=loader)
+    if spec is None or spec.loader is None:
+        raise SettingsError(f"`{path.name}` can't be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed & _SEED_BITS)
+    np.random.seed(seed & 0xFFFF_FFFF)
+    random.seed(seed)
+
+
+def serve(receive: Callable[[], Any], send: Callable[[Any], None]) -> None:
+    """Answers requests until there are no more. A failure is an answer too, and its traceback goes to standard error."""
+    # One thread for each process: results don't depend on their number, and processes don't compete.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+    send("ready")
+    training: Training | None = None
+    while True:
+        try:
+            kind, arguments = receive()
+        except EOFError:
+            return
+        try:
+            if kind == "job":
+                training = None
+                training = Training(*arguments)
+                answer: Any = None
+            elif training is None:
+                raise SettingsError("the code couldn't be loaded")
+            else:
+                answer = getattr(training, kind)(*arguments)
+            send(("done", answer))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if not isinstance(error, SettingsError):
+                traceback.print_exc()
+            send(("failed", last_line(error), is_of_settings(error)))

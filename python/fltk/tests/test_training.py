@@ -1,0 +1,124 @@
+"""What a worker computes, on a folder of arrays as the program writes it."""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+from fltk.node.client import Job, Order
+from fltk.node.errors import SettingsError
+from fltk.node.samples import Arrays, Samples
+from fltk.node.training import Training
+
+CODE = """
+import torch
+from torch import nn
+from fltk.node import Client
+
+def make_model():
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+class Noisy(Client):
+    make_model = staticmethod(make_model)
+    def data(self, client):
+        return [(torch.randn(4, 2, 2, 2), torch.randint(3, (4,))) for _ in range(3)]
+"""
+
+
+def job(**more: object) -> Job:
+    settings = {"type": "SGD", "learning_rate": 1.0, "momentum": 0.9}
+    values = {"loss": "CrossEntropyLoss", "optimizer": settings, "batch_size": 4, "test_batch_size": 7, "drop_last": False}
+    return Job(**{**values, "seed": 42, "num_clients": 2, "dataset": "made", **more})  # type: ignore[arg-type]
+
+
+def write(folder: Path, augmentation: str = "none") -> None:
+    draws = np.random.default_rng(1)
+    for part, num in [("train", 20), ("test", 9)]:
+        np.save(folder / f"{part}-inputs.npy", draws.integers(0, 256, (num, 2, 2, 2)).astype(np.uint8))
+        np.save(folder / f"{part}-labels.npy", draws.integers(0, 3, num).astype(np.uint16))
+    np.save(folder / "table.npy", np.arange(512, dtype=np.float32).reshape(2, 256) / 100)
+    np.save(folder / "parts.npy", np.array([*range(0, 20, 2), *range(1, 20, 2)], dtype=np.uint32))
+    np.save(folder / "ends.npy", np.array([10, 20], dtype=np.uint64))
+    description = {"format": 1, "kind": "images", "data": "ab" * 32, "augmentation": augmentation, "window": None}
+    (folder / "arrays.json").write_text(json.dumps(description))
+
+
+class Trains(unittest.TestCase):
+    def setUp(self) -> None:
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.folder = Path(made.name)
+        write(self.folder)
+        (self.folder / "model.py").write_text(CODE)
+
+    def training(self, name: str = "make_model", **more: object) -> Training:
+        return Training(self.folder / "model.py", name, job(**more), Arrays(self.folder))
+
+    def test_answers_depend_on_their_orders_alone(self) -> None:
+        for name in ["make_model", "Noisy"]:
+            first, second = self.training(name), self.training(name)
+            layout, begun = first.initialize()
+            self.assertEqual([role for _, _, role in layout], [1, 1, 2, 2, 3, 1, 1])
+            orders = [Order(round=number, client=client, learning_rate=0.1, epochs=1.5, steps=None) for number, client in [(1, 0), (1, 1), (2, 0)]]
+            expected = [first.train(begun, order) for order in orders]
+            self.assertEqual(len({content for content, _ in expected}), 3)
+            # Another worker, which has made no model before, in another order.
+            self.assertEqual([second.train(begun, order) for order in reversed(orders)], expected[::-1])
+            self.assertEqual(second.initialize(), (layout, begun))
+            self.assertEqual(expected[0][1].num_steps, 5)
+
+    def test_steps_and_the_proximal_term(self) -> None:
+        training = self.training()
+        _, begun = training.initialize()
+        plain = Order(round=1, client=0, learning_rate=0.1, epochs=None, steps=7)
+        content, trained = training.train(begun, plain)
+        self.assertEqual((trained.num_steps, trained.num_samples), (7, 24))
+        near = Order(round=1, client=0, learning_rate=0.1, epochs=None, steps=7, proximal_mu=5.0)
+        distance = [
+            np.abs(np.frombuffer(other[-200:], "<f4") - np.frombuffer(begun[-200:], "<f4")).sum() for other in (content, training.train(begun, near)[0])
+        ]
+        self.assertNotEqual(distance[0], distance[1])
+
+    def test_evaluation_counts_by_class(self) -> None:
+        training = self.training()
+        _, begun = training.initialize()
+        figures = training.evaluate(begun, 0)
+        self.assertEqual(figures.num_samples, 9)
+        assert figures.confusion is not None
+        self.assertEqual(sum(map(sum, figures.confusion)), 9)
+        self.assertAlmostEqual(figures.accuracy, sum(figures.confusion[label][label] for label in range(3)) / 9)
+
+    def test_batches_have_each_sample_once_in_an_epoch_and_another_order_in_the_next(self) -> None:
+        samples = Samples(self.folder, job())
+        batches = samples.batches_of(1, 3)
+        epochs = [[tuple(inputs.flatten(1).sum(1).tolist()) for inputs, _ in batches] for _ in range(2)]
+        self.assertEqual([len(batch) for batch in epochs[0]], [4, 4, 2])
+        self.assertNotEqual(epochs[0], epochs[1])
+        self.assertEqual(sorted(sum(epochs[0], ())), sorted(sum(epochs[1], ())))
+        self.assertEqual(len(samples.batches_of(1, 3)), 3)
+
+    def test_crops_and_flips_move_images_within_black(self) -> None:
+        write(self.folder, "flip_and_crop")
+        samples = Samples(self.folder, job())
+        (moved, _), (still, _) = samples.batch("train", [3], [(1, 0, True)]), samples.batch("train", [3])
+        black = samples.batch("train", [3])[0] * 0 + samples._table[:, 0].reshape(1, 2, 1, 1)
+        expected = still.flip(3)
+        self.assertTrue((moved[:, :, 0] == expected[:, :, 1]).all() and (moved[:, :, 1] == black[:, :, 1]).all())
+
+    def test_wrong_folders_and_models_are_refused(self) -> None:
+        with self.assertRaisesRegex(SettingsError, "other training data"):
+            Samples(self.folder, job(data=b"another"))
+        (self.folder / "table.npy").write_bytes(b"no array")
+        with self.assertRaisesRegex(SettingsError, "table.npy"):
+            Samples(self.folder, job())
+        training = self.training()
+        _, begun = training.initialize()
+        (self.folder / "model.py").write_text(CODE.replace("8, 3", "8, 4"))
+        with self.assertRaisesRegex(SettingsError, "another model"):
+            self.training().train(begun, Order(round=1, client=0, learning_rate=0.1, epochs=1.0, steps=None))
+
+
+if __name__ == "__main__":
+    unittest.main()
