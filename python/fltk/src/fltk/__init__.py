@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ._report import ReportError, report
 
 if TYPE_CHECKING:
-    from . import records
+    from . import records, trackers
     from ._run import RunError, run
 
-__all__ = ["ReportError", "RunError", "records", "report", "run"]
+__all__ = ["ReportError", "RunError", "records", "report", "run", "trackers"]
 __version__ = "0.1.0"
 
 # The module of each name that is imported when it is first used.
-_LATER = {"records": "records", "run": "_run", "RunError": "_run"}
+_LATER = {"records": "records", "run": "_run", "trackers": "trackers", "RunError": "_run"}
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ _MEASURES: dict[str, Callable[[Run], float | None]] = {
     "train_seconds": lambda run: run.train_seconds,
     "virtual_seconds": lambda run: run.virtual_seconds,
 }
-_STEP_MEASURES: dict[str, Callable[[Step], float | None]] = {
+STEP_MEASURES: dict[str, Callable[[Step], float | None]] = {
     "test_accuracy": lambda step: step.test.accuracy if step.test else None,
     "test_loss": lambda step: step.test.loss if step.test else None,
     "train_loss": lambda step: step.train.loss if step.train else None,
@@ -119,11 +119,11 @@ def final(runs: Iterable[Run], confidence: float) -> Table:
 
 def by_step(runs: Iterable[Run], measure: str, confidence: float) -> Table:
     """Return a measure by round or epoch over the runs that count, finished or not: a row for each group and step."""
-    if measure not in _STEP_MEASURES:
-        raise ValueError(f"there is no measure `{measure}`\nhint: there are {', '.join(f'`{name}`' for name in _STEP_MEASURES)}")
+    if measure not in STEP_MEASURES:
+        raise ValueError(f"there is no measure `{measure}`\nhint: there are {', '.join(f'`{name}`' for name in STEP_MEASURES)}")
     rows: list[Sequence[Cell]] = []
     for group in groups(runs):
-        steps = [{step.number: finite(_STEP_MEASURES[measure](step)) for step in run.steps} for run in group.runs]
+        steps = [{step.number: finite(STEP_MEASURES[measure](step)) for step in run.steps} for run in group.runs]
         units = sorted({run.unit for run in group.runs if run.unit})
         for number in sorted({number for of_run in steps for number in of_run}):
             values = [value for of_run in steps if (value := of_run.get(number)) is not None]
