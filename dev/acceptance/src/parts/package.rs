@@ -122,13 +122,18 @@ fn pytest_alone(checkout: &Checkout, python: &Path) -> anyhow::Result<PathBuf> {
     let (folder, packages) = (checkout.target.join("xtask-test-runs/pytest"), beside::site(python)?);
     clear(&folder)?;
     fs::create_dir_all(&folder)?;
-    for package in ["_pytest", "exceptiongroup", "iniconfig", "pluggy", "pygments", "pytest", "tomli"] {
-        ensure!(packages.join(package).is_dir(), "`{LIST}` lacks `{package}`, which pytest needs");
-        std::os::unix::fs::symlink(packages.join(package), folder.join(package))?;
-    }
-    // This one is of the tests' environment.
     let tests = python::existing(checkout)?.context("there are no Python packages")?;
-    std::os::unix::fs::symlink(beside::site(&tests)?.join("packaging"), folder.join("packaging"))?;
+    let of_tests = beside::site(&tests)?;
+    let links = [
+        (&packages, &["_pytest", "exceptiongroup", "iniconfig", "pluggy", "py.py", "pygments", "pytest", "tomli"][..]),
+        (&of_tests, &["packaging", "typing_extensions.py"]),
+    ];
+    for (from, names) in links {
+        for name in names {
+            ensure!(from.join(name).exists(), "there is no `{name}`, which pytest needs, in `{}`", from.display());
+            std::os::unix::fs::symlink(from.join(name), folder.join(name))?;
+        }
+    }
     Ok(folder)
 }
 
@@ -144,7 +149,10 @@ fn interpreters() -> Vec<(&'static str, PathBuf)> {
     let found = |wanted: &'static str| {
         let candidates = folders.iter().map(|folder| folder.join(format!("python{wanted}")));
         // A shim of pyenv is there for versions that aren't chosen too, and fails.
-        candidates.filter(|python| python.is_file()).find(|python| version(python).is_ok_and(|is| is == wanted)).map(|python| (wanted, python))
+        candidates
+            .filter(|python| python.is_file())
+            .find(|python| version(python).is_ok_and(|is| is == wanted))
+            .map(|python| (wanted, python))
     };
     VERSIONS.into_iter().filter_map(found).collect()
 }

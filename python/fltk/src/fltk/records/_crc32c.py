@@ -1,41 +1,43 @@
-"""CRC-32C (Castagnoli), the checksum of journals, 16 bits at a time."""
+"""CRC-32C (Castagnoli), the checksum of journals, eight bytes at a time."""
 
 from __future__ import annotations
 
 import functools
-import sys
-from array import array
+import struct
 
 _POLYNOMIAL = 0x82F63B78
 
 
 @functools.cache
-def _tables() -> tuple[list[int], list[int]]:
-    bytewise = []
+def _tables() -> tuple[list[int], ...]:
+    """Return the table of bytes, and four of pairs of bytes: the first is of the pair that six bytes follow, the last of the one that none follows."""
+    bytewise: list[int] = []
     for byte in range(256):
         value = byte
         for _ in range(8):
             value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)
         bytewise.append(value)
-    # Two steps of the table of bytes at once halve the time.
-    pairwise = [0] * 65536
-    for low in range(256):
-        first = bytewise[low]
-        rest, next_byte = first >> 8, first & 0xFF
-        for high in range(256):
-            pairwise[low | high << 8] = rest ^ bytewise[next_byte ^ high]
-    return bytewise, pairwise
+
+    def shifted(value: int) -> int:
+        value = (value >> 8) ^ bytewise[value & 0xFF]
+        return (value >> 8) ^ bytewise[value & 0xFF]
+
+    pairwise = [[shifted(pair) for pair in range(65536)]]
+    for _ in range(3):
+        last = pairwise[-1]
+        # Two more bytes of zeros.
+        pairwise.append([(value >> 16) ^ pairwise[0][value & 0xFFFF] for value in last])
+    return (bytewise, *reversed(pairwise))
 
 
 def crc32c(data: bytes) -> int:
     """Return the checksum of ``data``."""
-    bytewise, pairwise = _tables()
-    pairs = array("H", data[: len(data) & ~1])
-    if sys.byteorder == "big":
-        pairs.byteswap()
+    bytewise, first, second, third, fourth = _tables()
     crc = 0xFFFFFFFF
-    for pair in pairs:
-        crc = (crc >> 16) ^ pairwise[(crc ^ pair) & 0xFFFF]
-    if len(data) & 1:
-        crc = (crc >> 8) ^ bytewise[(crc ^ data[-1]) & 0xFF]
+    whole = len(data) & ~7
+    for one, two, three in struct.iter_unpack("<IHH", memoryview(data)[:whole]):
+        word = crc ^ one
+        crc = first[word & 0xFFFF] ^ second[word >> 16] ^ third[two] ^ fourth[three]
+    for byte in data[whole:]:
+        crc = (crc >> 8) ^ bytewise[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
