@@ -28,8 +28,8 @@ IN_ARCHIVE = "$ORIGIN/../lib"
 # The time of all files: the first that an archive of wheels can hold.
 EPOCH = 315532800
 # The version of glibc that came with each version of libstdc++ that a policy of manylinux allows: the name of a wheel says glibc's alone. From the policies
-# of auditwheel, which a test compares with.
-GLIBC_OF_GLIBCXX = {24: 27, 25: 28, 26: 31, 28: 31, 29: 34, 30: 35, 31: 38, 32: 38, 33: 39}
+# of auditwheel 6.
+GLIBC_OF_GLIBCXX = {24: 27, 28: 31, 29: 34, 30: 35, 33: 39}
 # The libraries that every Linux has: their versions are those that the name of the wheel promises.
 OF_SYSTEM = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|pthread|util|stdc\+\+|gcc_s))\.so\.[0-9]+")
 
