@@ -98,7 +98,7 @@ def test_damage_can_be_left_out_with_a_warning(copy: Path) -> None:
         ([started(0), {**ended(1), "train": {"num_samples": -1}}], r"`train\.num_samples` is `-1`, and should be a whole number"),
         ([started(0), {**ended(1), "test": {"num_samples": 1, "loss": 1, "accuracy": 1, "confusion": [[1, 2]]}}], "not a square"),
         ([started(0), {"event": "round_ended"}], "`round` is missing"),
-        ([started(0), ended(1), {**ended(1), "event": "epoch_ended", "epoch": 1}], "rounds or epochs, not both"),
+        ([started(0), ended(1), {**ended(1), "event": "epoch_ended", "epoch": 1}], "rounds, epochs or steps, and no two of them"),
         ([{**started(0), "time": "yesterday"}], '`time` is `"yesterday"`'),
     ],
 )
@@ -157,3 +157,29 @@ def test_a_place_without_records_is_told_from_one_that_is_missing(tmp_path: Path
         records.read(tmp_path / "nowhere")
     with pytest.raises(records.RecordsError, match="takes no token"):
         records.read(tmp_path, token="a")  # noqa: S106
+
+
+def test_figures_of_a_program_of_ones_own_are_read(copy: Path) -> None:
+    def reported(step: int, **figures: object) -> dict[str, object]:
+        return {"event": "reported", "unit": "epoch", "step": step, "figures": figures}
+
+    first = [started(0), reported(1, accuracy=0.5, f1=0.25), reported(1, loss=1.5, learning_rate=0.1), reported(2, accuracy=0.625, f1=0.5)]
+    (copy / "journal.jsonl").write_bytes(journal(*first, {"event": "program_ended", "seconds": 7.5}))
+    read = records.read(copy)
+    (run,) = read.runs
+    assert (run.status, run.unit, run.accuracy, run.loss, run.train_seconds, run.parameters_sha256) == ("finished", "epoch", 0.625, None, 7.5, None)
+    assert run.best is not None and run.best.number == 2
+    # A step that is reported again is updated.
+    assert run.steps[0].figures == {"accuracy": 0.5, "f1": 0.25, "loss": 1.5, "learning_rate": 0.1}
+    rows = list(read.steps())
+    assert [(row["step"], row["test_accuracy"], row["test_loss"], row["learning_rate"], row["figures"]) for row in rows] == [
+        (1, 0.5, 1.5, 0.1, '{"f1":0.25}'),
+        (2, 0.625, None, None, '{"f1":0.5}'),
+    ]
+    assert {row["measure"]: row["mean"] for row in read.figures()} == {"accuracy": 0.625, "train_seconds": 7.5, "f1": 0.5}
+    assert read.figures_by_step("f1")["mean"] == [0.25, 0.5]
+    (copy / "journal.jsonl").write_bytes(journal(*first, {**reported(3), "unit": "week"}))
+    with pytest.raises(records.DamagedError, match="`unit` is `week`"):
+        records.read(copy)
+    (copy / "journal.jsonl").write_bytes(journal(*first, started(1), reported(2, accuracy=0.75)))
+    assert [(step.number, step.accuracy) for step in records.read(copy).runs[0].steps] == [(1, 0.5), (2, 0.75)]

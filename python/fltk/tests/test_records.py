@@ -180,3 +180,10 @@ def test_a_damaged_checkpoint_is_an_error(runs: Path, tmp_path: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(records.RecordsError, match="has no checkpoint"):
         records.read(run).runs[0].state_dict()
+
+
+def test_data_of_ones_own_has_the_name_of_its_folder() -> None:
+    assert _settings.dataset({"dataset.name": "mnist", "dataset.path": "/srv/x"}) == "mnist"
+    assert _settings.dataset({"dataset.path": "/srv/scans/", "dataset.format": "images"}) == "scans"
+    assert _settings.dataset({"dataset.format": "images"}) == "images"
+    assert _settings.dataset({}) == ""

@@ -47,6 +47,8 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         ({"epoch": 1.5}, "`epoch` is 1.5"),
         ({"round": -1}, "`round` is -1"),
         ({"step": 2**32}, "`step` is 4294967296"),
+        ({"größe": 1.0}, "`größe` can't be the name of a figure"),
+        ({"f" * 65: 1.0}, "at most 64"),
         ({f"figure_{i}": 0.1 + i for i in range(1000)}, "more than 4096"),
     ],
 )

@@ -240,7 +240,7 @@ pub const PARTS: &[Part] = &[
         ..CHECK
     },
     Part {
-        name: "Python package",
+        name: "the Python package",
         proves: "that records, figures and runs in Python are what the program prints of the folders of all versions, on each Python that is found; types and syntax for 3.10 to 3.14; a notebook; copies for MLflow and Weights & Biases",
         after: &[Passed("compile"), Passed("Python packages")],
         touched: by(

@@ -39,7 +39,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     let python = beside::ensure(checkout, &tests, "python-package", LIST)?;
     match name {
         "wheels" => wheels(checkout, &tests),
-        "Python package" => package(checkout, &python),
+        "the Python package" => package(checkout, &python),
         _ => bail!("`{name}` is no part of the Python package"),
     }
 }

@@ -6,12 +6,15 @@ import json
 import math
 import numbers
 import os
+import re
 import sys
 
 # Lines begin with this, so that they are told from whatever else a program prints.
 PREFIX = "fltk: "
 # The names that count something.
 _COUNTS = ("epoch", "round", "step")
+# What names a figure.
+_NAME = re.compile(r"[A-Za-z0-9_./-]{1,64}")
 # The largest count: what a reader with unsigned 32-bit numbers takes.
 _COUNT_MAX = 2**32 - 1
 # The longest line in bytes: the least that POSIX has a pipe take in one piece (on Linux), so that lines of several processes are never mixed.
@@ -32,6 +35,9 @@ def report(**figures: float) -> None:
     """
     if not figures:
         raise ReportError("there is nothing to report\nhint: `fltk.report(epoch=3, accuracy=0.91)`")
+    for name in figures:
+        if not _NAME.fullmatch(name):
+            raise ReportError(f"`{name}` can't be the name of a figure\nhint: letters of ASCII, digits, `_`, `-`, `.` and `/`, at most 64")
     values = {name: _count(name, value) if name in _COUNTS else _number(name, value) for name, value in figures.items()}
     line = (PREFIX + json.dumps(values) + "\n").encode("ascii")
     if len(line) > LINE_BYTES_MAX:

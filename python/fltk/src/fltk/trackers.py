@@ -114,8 +114,8 @@ def _tags(run: Run) -> dict[str, str]:
 
 def _measured(step: Step) -> dict[str, float]:
     """Return the figures of a step that are finite: trackers disagree about others."""
-    measured = ((name, measure(step)) for name, measure in STEP_MEASURES.items())
-    return {name: float(value) for name, value in measured if value is not None and math.isfinite(value)}
+    measured = {name: measure(step) for name, measure in STEP_MEASURES.items()} | step.other_figures
+    return {name: float(value) for name, value in measured.items() if value is not None and math.isfinite(value)}
 
 
 def _milliseconds(time: datetime) -> int:

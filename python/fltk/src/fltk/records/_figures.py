@@ -26,9 +26,9 @@ _MEASURES: dict[str, Callable[[Run], float | None]] = {
     "virtual_seconds": lambda run: run.virtual_seconds,
 }
 STEP_MEASURES: dict[str, Callable[[Step], float | None]] = {
-    "test_accuracy": lambda step: step.test.accuracy if step.test else None,
-    "test_loss": lambda step: step.test.loss if step.test else None,
-    "train_loss": lambda step: step.train.loss if step.train else None,
+    "test_accuracy": lambda step: step.accuracy,
+    "test_loss": lambda step: step.loss,
+    "train_loss": lambda step: step.train_loss,
     "client_accuracy": lambda step: step.client_test.accuracy if step.client_test else None,
     "client_accuracy_worst_decile": lambda step: step.client_test.worst_decile if step.client_test else None,
     "train_seconds": lambda step: step.train_seconds if step.train else None,
@@ -114,16 +114,32 @@ def final(runs: Iterable[Run], confidence: float) -> Table:
         for name, measure in _MEASURES.items():
             values = [measure(run) for run in group.runs if run.status == "finished"]
             rows += _row(group, (name,), [value for value in values if value is not None], confidence)
+        # What programs of one's own reported last.
+        last = [_last_figures(run) for run in group.runs if run.status == "finished"]
+        for name in sorted({name for figures in last for name in figures}):
+            rows += _row(group, (name,), [figures[name] for figures in last if name in figures], confidence)
     return Table({**_OF_GROUP, "measure": "text", **_OF_FIGURE}, rows)
+
+
+def _last_figures(run: Run) -> dict[str, float]:
+    """Return the last value of each reported figure that no other measure has."""
+    return {name: value for step in run.steps for name, value in step.other_figures.items()}
 
 
 def by_step(runs: Iterable[Run], measure: str, confidence: float) -> Table:
     """Return a measure by round or epoch over the runs that count, finished or not: a row for each group and step."""
-    if measure not in STEP_MEASURES:
-        raise ValueError(f"there is no measure `{measure}`\nhint: there are {', '.join(f'`{name}`' for name in STEP_MEASURES)}")
+    runs = list(runs)
+    reported = sorted({name for run in runs for step in run.steps for name in step.other_figures})
+    if measure not in STEP_MEASURES and measure not in reported:
+        raise ValueError(f"there is no measure `{measure}`\nhint: there are {', '.join(f'`{name}`' for name in [*STEP_MEASURES, *reported])}")
+
+    def of_step(step: Step) -> float | None:
+        known = STEP_MEASURES.get(measure)
+        return known(step) if known is not None else step.figures.get(measure)
+
     rows: list[Sequence[Cell]] = []
     for group in groups(runs):
-        steps = [{step.number: finite(STEP_MEASURES[measure](step)) for step in run.steps} for run in group.runs]
+        steps = [{step.number: finite(of_step(step)) for step in run.steps} for run in group.runs]
         units = sorted({run.unit for run in group.runs if run.unit})
         for number in sorted({number for of_run in steps for number in of_run}):
             values = [value for of_run in steps if (value := of_run.get(number)) is not None]

@@ -7,7 +7,7 @@ rounds or epochs, and any end. The rules are those of fltk itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -61,12 +61,16 @@ class ClientTest:
     variance: float
 
 
+# The names of reported figures that stand for what other runs measure.
+STANDING = ("accuracy", "loss", "train_loss", "learning_rate")
+
+
 @dataclass(frozen=True)
 class Step:
     """A round or an epoch."""
 
     unit: str
-    """``round`` or ``epoch``."""
+    """``round`` or ``epoch``, or ``step`` of a program of one's own."""
     number: int
     """Its number from 1; 0 is the initial model."""
     time: datetime
@@ -74,7 +78,7 @@ class Step:
     clients: tuple[int, ...]
     """The clients that took part; none in an epoch."""
     train: Train | None
-    learning_rate: float
+    learning_rate: float | None
     test: Test | None
     client_test: ClientTest | None
     train_seconds: float
@@ -82,6 +86,29 @@ class Step:
     virtual_seconds: float | None
     """The simulated time at which the model was complete; None on the wall clock."""
     sent_bytes: int | None
+    figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What a program of one's own reported, by name; empty for any other run."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy on the test set, or what was reported under that name."""
+        return self.test.accuracy if self.test else self.figures.get("accuracy")
+
+    @property
+    def loss(self) -> float | None:
+        """The loss on the test set, or what was reported under that name."""
+        return self.test.loss if self.test else self.figures.get("loss")
+
+    @property
+    def train_loss(self) -> float | None:
+        """The loss of training, or what was reported under that name."""
+        loss = self.train.loss if self.train else None
+        return loss if loss is not None else self.figures.get("train_loss")
+
+    @property
+    def other_figures(self) -> dict[str, float]:
+        """The reported figures that stand for nothing that other runs measure, by name."""
+        return {name: value for name, value in sorted(self.figures.items()) if name not in STANDING}
 
 
 @dataclass(frozen=True)
@@ -119,6 +146,8 @@ class History:
     num_starts: int = 0
     ended_at: datetime | None = None
     finished: bool = False
+    program_seconds: float | None = None
+    """The seconds of a program of one's own since its last start, if it ended well."""
     parameters_sha256: str | None = None
     failure: str | None = None
 
@@ -149,10 +178,10 @@ def _apply(history: History, entry: Entry) -> None:
             raise entry.fields.error("the run has not started")
         if history.ended_at is not None:
             raise entry.fields.error("the run has ended")
-    unit = _UNITS.get(entry.event)
+    unit = _reported_unit(entry.fields) if entry.event == "reported" else _UNITS.get(entry.event)
     if unit is not None:
         if history.unit not in (None, unit):
-            raise entry.fields.error("a run has rounds or epochs, not both")
+            raise entry.fields.error("a run has rounds, epochs or steps, and no two of them")
         history.unit = unit
     apply(history, entry)
 
@@ -161,6 +190,7 @@ def _started(history: History, entry: Entry) -> None:
     start = _milestone(entry.fields, "from")
     history.num_starts += 1
     history.ended_at, history.finished, history.parameters_sha256, history.failure = None, False, None, None
+    history.program_seconds = None
     if start == Milestone(0):
         # A fresh start also evaluates the initial model again.
         history.steps, history.clients, history.checkpoints = {}, {}, {}
@@ -267,6 +297,41 @@ def _finished(history: History, entry: Entry) -> None:
     history.parameters_sha256 = entry.fields.text("parameters_sha256")
 
 
+def _reported_unit(of: Fields) -> str:
+    unit = of.text("unit")
+    if unit not in ("round", "epoch", "step"):
+        raise of.error(f"`unit` is `{printable(unit)}`, and should be `round`, `epoch` or `step`")
+    return unit
+
+
+def _reported(history: History, entry: Entry) -> None:
+    of = entry.fields
+    number, reported = of.whole("step"), of.inner("figures")
+    earlier = history.steps.get(number)
+    # A step that is reported again is updated.
+    figures = {**(earlier.figures if earlier else {}), **{printable(name): reported.number(name) for name in sorted(reported.values)}}
+    history.steps[number] = Step(
+        unit=_reported_unit(of),
+        number=number,
+        time=entry.time,
+        clients=(),
+        train=None,
+        learning_rate=figures.get("learning_rate"),
+        test=None,
+        client_test=None,
+        train_seconds=0.0,
+        test_seconds=0.0,
+        virtual_seconds=None,
+        sent_bytes=None,
+        figures=figures,
+    )
+
+
+def _program_ended(history: History, entry: Entry) -> None:
+    history.ended_at, history.finished = entry.time, True
+    history.program_seconds = entry.fields.number("seconds")
+
+
 def _failed(history: History, entry: Entry) -> None:
     history.ended_at, history.failure = entry.time, entry.fields.text("reason")
 
@@ -288,6 +353,8 @@ _EVENTS: dict[str, Callable[[History, Entry], None]] = {
     "client_trained": _client_trained,
     "client_absent": _client_absent,
     "client_tested": _client_tested,
+    "reported": _reported,
+    "program_ended": _program_ended,
     "node_joined": _nothing,
     "node_left": _nothing,
     "checkpoint_saved": _checkpoint_saved,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
@@ -71,6 +72,7 @@ _STEPS = {
     "client_accuracy_variance": "number",
     "virtual_seconds": "number",
     "sent_bytes": "whole",
+    "figures": "text",
 }
 _CLIENTS = {
     **_OF_RUN,
@@ -152,8 +154,7 @@ def _of_run(run: Run) -> tuple[Cell, ...]:
 
 def _run_row(run: Run) -> Sequence[Cell]:
     last, best = run.steps[-1].number if run.steps else None, run.best
-    best_accuracy = best.test.accuracy if best and best.test else None
-    of_best = (best_accuracy, best.number if best else None)
+    of_best = (best.accuracy if best else None, best.number if best else None)
     seconds = (run.train_seconds, run.test_seconds, run.virtual_seconds)
     end = (run.started_at, run.ended_at, run.num_resumptions, run.parameters_sha256, run.failure, run.group)
     return (*_of_run(run), run.status, run.unit, last, run.num_steps, run.accuracy, run.loss, *of_best, *seconds, *end)
@@ -172,9 +173,9 @@ def _step_rows(run: Run) -> Iterable[Sequence[Cell]]:
             train.num_samples if train else None,
             train.num_steps if train else None,
             step.learning_rate,
-            train.loss if train else None,
-            test.loss if test else None,
-            test.accuracy if test else None,
+            step.train_loss,
+            step.loss,
+            step.accuracy,
             step.train_seconds if train else None,
             step.test_seconds if test or clients else None,
             clients.num_clients if clients else None,
@@ -183,6 +184,7 @@ def _step_rows(run: Run) -> Iterable[Sequence[Cell]]:
             clients.variance if clients else None,
             step.virtual_seconds,
             step.sent_bytes,
+            json.dumps(figures, separators=(",", ":")) if (figures := step.other_figures) else None,
         )
 
 

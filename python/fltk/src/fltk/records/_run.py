@@ -56,7 +56,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """``federated`` or ``distributed``."""
+        """``federated``, ``distributed`` or ``command``."""
         return _settings.text(self.settings, "kind")
 
     @property
@@ -67,7 +67,7 @@ class Run:
     @property
     def dataset(self) -> str:
         """The data set."""
-        return _settings.text(self.settings, "dataset.name")
+        return _settings.dataset(self.settings)
 
     @property
     def num_steps(self) -> int | None:
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def unit(self) -> str | None:
-        """``round`` or ``epoch``; None before the first."""
+        """``round``, ``epoch`` or ``step``; None before the first."""
         return self._history.unit
 
     @property
@@ -92,20 +92,23 @@ class Run:
     @property
     def accuracy(self) -> float | None:
         """The accuracy of the last evaluation."""
-        return next((_history.finite(step.test.accuracy) for step in reversed(self.steps) if step.test), None)
+        return _history.finite(last.accuracy) if (last := self._last()) else None
 
     @property
     def loss(self) -> float | None:
         """The test loss of the last evaluation."""
-        return next((_history.finite(step.test.loss) for step in reversed(self.steps) if step.test), None)
+        return _history.finite(last.loss) if (last := self._last()) else None
+
+    def _last(self) -> Step | None:
+        return next((step for step in reversed(self.steps) if step.accuracy is not None or step.loss is not None), None)
 
     @property
     def best(self) -> Step | None:
         """The first step with the best accuracy."""
         best: Step | None = None
         for step in self.steps:
-            accuracy = _history.finite(step.test.accuracy) if step.test else None
-            if accuracy is not None and (best is None or best.test is None or accuracy > best.test.accuracy):
+            accuracy = _history.finite(step.accuracy)
+            if accuracy is not None and (best is None or best.accuracy is None or accuracy > best.accuracy):
                 best = step
         return best
 
@@ -116,7 +119,9 @@ class Run:
 
     @property
     def train_seconds(self) -> float:
-        """The seconds of training, summed over the steps."""
+        """The seconds of training, summed over the steps; of a program of one's own those since its last start."""
+        if self._history.program_seconds is not None:
+            return self._history.program_seconds
         return _history.finite(sum(step.train_seconds for step in self.steps)) or 0.0
 
     @property

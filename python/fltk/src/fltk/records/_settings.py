@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from ._fields import Fields
@@ -56,6 +57,12 @@ def text(settings: Mapping[str, Setting], name: str) -> str:
     """Return a setting that is a text; an empty one if there is none."""
     value = settings.get(name)
     return value if isinstance(value, str) else ""
+
+
+def dataset(settings: Mapping[str, Setting]) -> str:
+    """Return the name of the data set; of data of one's own, the last part of its path."""
+    parts = [part for part in re.split(r"[/\\]", text(settings, "dataset.path")) if part]
+    return text(settings, "dataset.name") or (parts[-1] if parts else text(settings, "dataset.format"))
 
 
 def num_steps(settings: Mapping[str, Setting]) -> int | None:
