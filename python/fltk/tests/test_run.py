@@ -33,6 +33,13 @@ def test_a_run_returns_its_records(program: str, experiment: Path, capfd: pytest
     assert capfd.readouterr().err == ""
 
 
+def test_the_folder_of_runs_may_be_in_the_environment(program: str, experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del program
+    monkeypatch.setenv("FLTK_RUNS", str(experiment.parent / "named"))
+    (run, _) = fltk.run(experiment, seed=1, progress=False).runs
+    assert Path(run.path).parent == experiment.parent / "named"
+
+
 def test_the_same_id_finds_the_same_runs(program: str, experiment: Path) -> None:
     del program
     once = fltk.run(experiment, id="mine", out=experiment.parent / "runs", progress=False)

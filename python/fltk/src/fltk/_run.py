@@ -46,7 +46,7 @@ def run(
     *,
     set: Mapping[str, Value] | None = None,  # noqa: A002
     seed: int | None = None,
-    out: str | os.PathLike[str] = "runs",
+    out: str | os.PathLike[str] | None = None,
     id: str | None = None,  # noqa: A002
     resume: str | os.PathLike[str] | None = None,
     data: str | os.PathLike[str] | None = None,
@@ -58,7 +58,7 @@ def run(
     :param file: the experiment file
     :param set: values to replace in the file, by path, such as ``{"tasks.0.federated.rounds": 5}``
     :param seed: the seed to use instead of those in the file
-    :param out: the folder in which the runs' folders are made
+    :param out: the folder in which the runs' folders are made, by default that in the variable FLTK_RUNS, or ``runs``
     :param id: a name for the runs: if they are started again with the same name and file, they go on where they stopped, or are found finished
     :param resume: the folder of an interrupted run or stream to resume, instead of a file
     :param data: the cache folder of data sets
@@ -69,11 +69,11 @@ def run(
     """
     if (file is None) == (resume is None):
         raise TypeError("one of `file` and `resume` is needed, and not both")
-    arguments = ["run", "--output", "json", "--runs", os.fspath(out)]
+    arguments = ["run", "--output", "json"]
     for path, value in (set or {}).items():
         # JSON is YAML.
         arguments += ["--set", f"{path}={json.dumps(value, allow_nan=False)}"]
-    options = {"seed": seed, "id": id, "data": data, "workers": workers, "resume": resume}
+    options = {"runs": out, "seed": seed, "id": id, "data": data, "workers": workers, "resume": resume}
     arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
     # What begins with a dash is a file all the same.
     arguments += ["--", os.fspath(file)] if file is not None else []
@@ -82,7 +82,7 @@ def run(
         result, messages, exit_code = _execute([program, *arguments], {**os.environ, **variables}, progress)
     except ProgramError as error:
         raise RunError(str(error), error.exit_code, records.Records([])) from error
-    found = _records(result, os.fspath(out))
+    found = _records(result)
     if exit_code != 0:
         raise RunError(str(_program.failed(exit_code, messages)), exit_code, found)
     return found
@@ -145,7 +145,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.kill()
 
 
-def _records(result: str, out: str) -> records.Records:
+def _records(result: str) -> records.Records:
     """Return the records that the program's JSON names: of one run, of several, or of the jobs of a stream."""
     try:
         document: Any = json.loads(result)
@@ -157,10 +157,14 @@ def _records(result: str, out: str) -> records.Records:
     else:
         runs = jobs = list(document)
     of_runs = [records.read(str(run["run"])).runs[0] for run in runs if run.get("run")]
-    # A stream's jobs have the name of the stream, and their own.
-    ids = [str(job["job"]) for job in jobs]
-    names = {run.group_name.removesuffix(f"-{job}") for run in of_runs for job in ids if run.group_name and run.group_name.endswith(f"-{job}")}
-    streams = [stream for name in sorted(names) for stream in records.read(os.path.join(out, name)).streams]
+    # A stream's jobs have the name of the stream, and their own; its folder is beside theirs.
+    folders = {
+        os.path.join(os.path.dirname(run.path), run.group_name.removesuffix(f"-{job['job']}"))
+        for run in of_runs
+        for job in jobs
+        if run.group_name is not None and run.group_name.endswith(f"-{job['job']}")
+    }
+    streams = [stream for folder in sorted(folders) for stream in records.read(folder).streams]
     return records.Records(of_runs, streams)
 
 
