@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
@@ -25,6 +25,18 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// The time limit for a run of one round with what was installed.
 const RUN_LIMIT: Duration = Duration::from_secs(10 * 60);
 
+/// The settings of that run, which make the demo's experiment short.
+const SETTINGS: [&str; 2] = ["tasks.0.federated.rounds=1", "tasks.0.federated.clients=10"];
+
+/// The script that trains with the package, and compares the bits of all runs in the folder.
+const SAME_BITS: &str = "\
+import sys, fltk
+file, out, *settings = sys.argv[1:]
+runs = fltk.run(file, set={path: int(value) for path, value in (setting.split('=') for setting in settings)}, out=out).runs
+found = {run.name: run.parameters_sha256 for run in fltk.records.read(out).runs}
+if len(runs) != 1 or len(found) < 2 or len(set(found.values())) != 1 or None in found.values():
+    sys.exit(f'the runs differ: {found}')";
+
 const EXAMPLES: &str = "\
 The wheels are `fltk`, which is Python alone, and `fltk_program`, which carries the program and takes libtorch from the package `torch`.
 
@@ -40,7 +52,7 @@ pub struct Arguments {
     /// The folder for what is built (default: `python` in the target folder).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Leave out the archive of the program and its libraries (170 MB).
+    /// Leave out the archive of the program and its libraries (150 MB).
     #[arg(long)]
     no_archive: bool,
     /// Also install both wheels, with everything that they depend on (2.5 GB to download), into an empty environment, and train a round with them.
@@ -95,24 +107,30 @@ fn install(checkout: &Checkout, built: &[PathBuf]) -> anyhow::Result<()> {
     try_out(checkout, &environment, &work.path().join("runs"))
 }
 
-/// Trains a round with what is installed in an environment: with the command `fltk`, and with `fltk.run`, which must find the same program and give the same
+/// Trains a round with what is installed in an environment: with the command `fltk`, and with `fltk.run`. All runs in the folder `runs` must end with the same
 /// bits.
 ///
 /// # Errors
-/// If it doesn't.
+/// If they don't, or a run fails.
 pub fn try_out(checkout: &Checkout, environment: &Path, runs: &Path) -> anyhow::Result<()> {
-    let set = ["tasks.0.federated.rounds=1", "tasks.0.federated.clients=10"];
-    let mut fltk = Command::new(environment.join("bin/fltk"));
-    fltk.args(["run", demo::EXPERIMENT, "--set", set[0], "--set", set[1], "--runs"]).arg(runs);
+    train(checkout, &environment.join("bin/fltk"), runs)?;
     let mut python = Command::new(environment.join("bin/python"));
-    let script = "import sys, fltk; r = fltk.run(sys.argv[1], set=dict((k, int(v)) for k, v in (a.split('=') for a in sys.argv[3:])), out=sys.argv[2]); \
-                  d = {run.parameters_sha256 for run in fltk.records.read(sys.argv[2]).runs}; assert len(r.runs) == 1 and len(d) == 1 and None not in d, d";
-    python.args(["-c", script, demo::EXPERIMENT]).arg(runs).args(set);
-    for command in [&mut fltk, &mut python] {
-        // No other program, and no libtorch but the environment's.
-        command.env_remove("FLTK").env_remove("LD_LIBRARY_PATH").env("PATH", "/usr/bin:/bin");
-        sh::run(command.current_dir(&checkout.root).stdin(Stdio::null()), RUN_LIMIT)?;
-    }
-    ensure!(runs.is_dir(), "there are no runs in `{}`", runs.display());
-    Ok(())
+    python.args(["-c", SAME_BITS, demo::EXPERIMENT]).arg(runs).args(SETTINGS);
+    alone(checkout, &mut python)
+}
+
+/// Trains a round with a program.
+///
+/// # Errors
+/// If it fails.
+pub fn train(checkout: &Checkout, program: &Path, runs: &Path) -> anyhow::Result<()> {
+    let mut fltk = Command::new(program);
+    fltk.args(["run", demo::EXPERIMENT, "--runs"]).arg(runs).args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
+    alone(checkout, &mut fltk)
+}
+
+/// Runs a command that finds no program and no libtorch but those that it brings.
+fn alone(checkout: &Checkout, command: &mut Command) -> anyhow::Result<()> {
+    command.env_remove("FLTK").env_remove("LD_LIBRARY_PATH").env("PATH", "/usr/bin:/bin");
+    sh::run(command.current_dir(&checkout.root).stdin(Stdio::null()), RUN_LIMIT)
 }

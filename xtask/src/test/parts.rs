@@ -251,7 +251,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "wheels",
-        proves: "that the wheel of the package and the one that carries the program can be installed without Rust, and train with the tests' PyTorch to the same bits",
+        proves: "that the wheel of the package and the one that carries the program, installed without Rust, train with the tests' PyTorch to the same bits as the program from its archive",
         after: &[Passed("compile"), Passed("Python packages")],
         load: Load::cores(1).using(&[Apt]),
         touched: by(&["fltk", "fltk-torch"], &["python/fltk/", "python/program/", "python/build_wheels.py"]),

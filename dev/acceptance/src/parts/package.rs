@@ -36,16 +36,15 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// If it fails, or isn't one of these parts.
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     let tests = python::existing(checkout)?.context("there are no Python packages")?;
-    let python = beside::ensure(checkout, &tests, "python-package", LIST)?;
     match name {
         "wheels" => wheels(checkout, &tests),
-        "the Python package" => package(checkout, &python),
+        "the Python package" => package(checkout, &tests),
         _ => bail!("`{name}` is no part of the Python package"),
     }
 }
 
-/// Builds both wheels, installs them without their dependencies into an environment that has the tests' PyTorch, and trains with them: first with PyTorch
-/// in another folder, which the program is told, then with PyTorch beside it, where it looks by itself.
+/// Builds the archive of the program and both wheels. The program must train from the archive alone. The wheels are installed without their dependencies
+/// into an environment that has the tests' PyTorch: first in another folder, which the program is told, then beside it, where it looks by itself.
 fn wheels(checkout: &Checkout, tests: &Path) -> anyhow::Result<Outcome> {
     if let Err(reason) = debian::install(&["binutils", "patchelf"]) {
         return Ok(Outcome::Skipped(reason));
@@ -53,29 +52,43 @@ fn wheels(checkout: &Checkout, tests: &Path) -> anyhow::Result<Outcome> {
     let folder = checkout.target.join("xtask-test-runs/wheels");
     clear(&folder)?;
     let program = fltk(checkout);
-    let built = xtask::python::build(checkout, program.parent().context("a program without a folder")?, &folder, false)?;
-    ensure!(built.len() == 2, "{built:?} were built");
+    let built = xtask::python::build(checkout, program.parent().context("a program without a folder")?, &folder, true)?;
+    let (wheels, archives): (Vec<_>, Vec<_>) = built.iter().partition(|path| path.extension().is_some_and(|extension| extension == "whl"));
+    let ([_, program], [archive]) = (&wheels[..], &archives[..]) else { bail!("{built:?} were built") };
+    // All runs in this folder must have the same bits.
+    let runs = folder.join("runs");
+    xtask::python::train(checkout, &unpack(tests, archive, &folder)?, &runs)?;
     let environment = folder.join("environment");
     sh::run(Command::new(tests).args(["-m", "venv"]).arg(&environment), sh::INSTALL_LIMIT)?;
     let python = environment.join("bin/python");
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-index", "--no-deps"]).args(&built);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-index", "--no-deps"]).args(&wheels);
     sh::run(pip.stdin(Stdio::null()), sh::INSTALL_LIMIT)?;
     let (own, of_tests) = (beside::site(&python)?, beside::site(tests)?);
     let elsewhere = own.join("of-tests.pth");
     fs::write(&elsewhere, format!("{}\n", of_tests.display()))?;
-    xtask::python::try_out(checkout, &environment, &folder.join("elsewhere"))?;
+    xtask::python::try_out(checkout, &environment, &runs)?;
     fs::remove_file(elsewhere)?;
     std::os::unix::fs::symlink(of_tests.join("torch"), own.join("torch"))?;
-    xtask::python::try_out(checkout, &environment, &folder.join("beside"))?;
-    let name = built.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy()).find(|name| name.contains("program"));
-    let name = name.context("no wheel has the program")?.into_owned();
+    xtask::python::try_out(checkout, &environment, &runs)?;
+    let name = program.file_name().context("a wheel without a name")?.to_string_lossy().into_owned();
     clear(&folder)?;
     Ok(Outcome::Passed(name))
 }
 
+/// Unpacks the archive of the program, and returns the program's path.
+fn unpack(python: &Path, archive: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut tar = Command::new(python);
+    tar.args(["-m", "tarfile", "--extract"]).arg(archive).arg(folder).stdin(Stdio::null());
+    sh::run(&mut tar, LIMIT)?;
+    let name = archive.file_name().context("an archive without a name")?.to_string_lossy();
+    let name = name.strip_suffix(".tar.gz").context("an archive of another kind")?;
+    Ok(folder.join(name).join("bin/fltk"))
+}
+
 /// Runs the tests of the package's sources on every Python that is found, and checks types and syntax for all versions that it promises.
-fn package(checkout: &Checkout, python: &Path) -> anyhow::Result<Outcome> {
+fn package(checkout: &Checkout, tests: &Path) -> anyhow::Result<Outcome> {
+    let python = &beside::ensure(checkout, tests, "python-package", LIST)?;
     let folder = checkout.root.join(PACKAGE);
     let module = |arguments: &[&str]| {
         let mut command = Command::new(python);
@@ -96,7 +109,7 @@ fn package(checkout: &Checkout, python: &Path) -> anyhow::Result<Outcome> {
     }
     test(checkout, python, &folder, None)?;
     let mut run = vec![version(python)?];
-    let alone = pytest_alone(checkout, python)?;
+    let alone = pytest_alone(checkout, python, tests)?;
     for (version, found) in interpreters() {
         if run.iter().all(|before| before != version) {
             test(checkout, &found, &folder, Some(&alone))?;
@@ -118,12 +131,11 @@ fn test(checkout: &Checkout, python: &Path, folder: &Path, packages: Option<&Pat
 }
 
 /// Makes a folder with pytest and what it needs, as links into the environment `python`: packages in pure Python, which are the same for all versions.
-fn pytest_alone(checkout: &Checkout, python: &Path) -> anyhow::Result<PathBuf> {
+fn pytest_alone(checkout: &Checkout, python: &Path, tests: &Path) -> anyhow::Result<PathBuf> {
     let (folder, packages) = (checkout.target.join("xtask-test-runs/pytest"), beside::site(python)?);
     clear(&folder)?;
     fs::create_dir_all(&folder)?;
-    let tests = python::existing(checkout)?.context("there are no Python packages")?;
-    let of_tests = beside::site(&tests)?;
+    let of_tests = beside::site(tests)?;
     let links = [
         (&packages, &["_pytest", "exceptiongroup", "iniconfig", "pluggy", "py.py", "pygments", "pytest", "tomli"][..]),
         (&of_tests, &["packaging", "typing_extensions.py"]),
