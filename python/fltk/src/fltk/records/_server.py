@@ -14,10 +14,13 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from email.message import Message
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from . import _files
 from ._errors import RecordsError, printable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # The limit on the time without a byte, in seconds: the server may have to read every journal before it answers.
 _STALL_LIMIT = 600
@@ -29,6 +32,8 @@ _ERROR_BYTES_MAX = 64 << 10
 _FILE_BYTES_MAX = 8 << 30
 # The largest number of files in an archive.
 _FILES_MAX = 1_000_000
+# Types that count as files, and aren't plain ones.
+_OTHERS = (tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE)
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 # What isn't needed to read a run.
 _LEFT_OUT = re.compile(r"client-state|events\.out\..*|metrics\.csv|experiment\.yaml|cluster\.json|trace\.txt|jobs.*|lock")
@@ -39,6 +44,18 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str) -> None:
         raise RecordsError(f"`{req.full_url}` redirects to `{printable(newurl)}`\nhint: give that address, if it is the right one")
+
+
+class _Member(tarfile.TarInfo):
+    """A file or a folder of an archive. fltk puts nothing else there, and a header of another kind may ask for any amount of memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse a header."""
+        member = super().frombuf(buf, encoding, errors)
+        if not (member.isfile() or member.isdir()) or member.type in _OTHERS:
+            raise RecordsError(f"the archive has `{printable(member.name)}`, which isn't part of a record")
+        return member
 
 
 class Server:
@@ -117,13 +134,13 @@ class Server:
         os.mkdir(folder)
         with (
             self._get(f"/api/v1/{kind}s/{urllib.parse.quote(name)}/archive") as answer,
-            tarfile.open(fileobj=answer, mode="r|") as archive,
+            tarfile.open(fileobj=answer, mode="r|", tarinfo=_Member) as archive,
         ):
             for number, member in enumerate(archive):
                 if number == _FILES_MAX:
                     raise RecordsError(f"the archive of `{name}` has more than {_FILES_MAX} files")
                 parts = member.name.split("/")
-                if parts[0] != name or not all(_NAME.fullmatch(part) for part in parts) or not (member.isfile() or member.isdir()):
+                if parts[0] != name or not all(_NAME.fullmatch(part) for part in parts):
                     raise RecordsError(f"the archive of `{name}` has `{printable(member.name)}`, which isn't part of a record")
                 inside = parts[1:]
                 if not inside or member.isdir() or _LEFT_OUT.fullmatch(inside[0]) or (inside[0] == "checkpoints" and not checkpoints):
