@@ -85,6 +85,19 @@ impl Checkout {
         self.root.join(".libtorch")
     }
 
+    /// Returns the folders of this machine whose paths compilers may embed in programs.
+    pub fn machine_paths(&self) -> Vec<PathBuf> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cargo = set("CARGO_HOME").or_else(|| set("HOME").map(|home| home.join(".cargo")));
+        let mut paths: Vec<PathBuf> =
+            [Some(self.root.clone()), Some(self.target.clone()), Some(self.cache.clone()), cargo].into_iter().flatten().collect();
+        // The targets of links count too.
+        paths.extend(paths.clone().iter().filter_map(|path| path.canonicalize().ok()));
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
     /// Runs `cargo build` with `arguments` and returns the path of `fltk`, or of the last program if `fltk` isn't among them. Without a package in
     /// `arguments`, both of our programs are built, and `fltk-torch` is next to `fltk`.
     pub fn build(&self, libtorch: &Libtorch, arguments: &[&str]) -> anyhow::Result<PathBuf> {

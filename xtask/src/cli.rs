@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{advisories, checkout::Checkout, delegate, demo, fuzz, generate, setup, test, tidy};
+use crate::{advisories, checkout::Checkout, delegate, demo, fuzz, generate, python, setup, test, tidy};
 
 /// The project's own commands. Start with `cargo xtask demo`.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the Python package, and a wheel and an archive that carry the program.
+    Python(python::Arguments),
     /// Pass generated inputs to what reads messages of nodes, and count panics.
     Fuzz(fuzz::Arguments),
     /// Run a benchmark, which measures the peer in the same run if there is one.
@@ -85,6 +87,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::run(&checkout)?,
         Command::Advisories => advisories::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, check)?,
+        Command::Python(arguments) => python::run(&checkout, &arguments)?,
         Command::Fuzz(arguments) => return fuzz::run(&checkout, &arguments),
         Command::Bench(Delegated { arguments }) => return delegate::run(&checkout, "bench", &arguments),
         Command::Reproduce(Delegated { arguments }) => return delegate::run(&checkout, "reproduce", &arguments),

@@ -12,6 +12,7 @@ mod fuzz;
 pub mod generate;
 pub mod lock;
 pub mod outcome;
+pub mod python;
 pub mod setup;
 pub mod sh;
 pub mod test;

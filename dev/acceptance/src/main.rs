@@ -4,6 +4,7 @@
 //! demand for a command that is here, and passes on the arguments.
 
 mod bench;
+mod beside;
 mod parts;
 mod reproduce;
 mod result;

@@ -5,6 +5,7 @@ mod charts;
 mod cluster;
 mod images;
 mod nccl;
+mod package;
 mod parity;
 mod ranks;
 mod reproduction;
@@ -29,6 +30,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "quickstart" | "accuracy of central training" | "accuracy of federated training" | "accuracy of four ranks" => {
             acceptance::run(checkout, name)
         }
+        "the Python package" | "wheels" => package::run(checkout, name),
         "published tables" => reproduction::run(checkout),
         "image training" | "image orchestrator" | "image tensorboard" | "image cuda" => images::run(checkout, name),
         _ if is_listed(name) => cluster::run(checkout, name),

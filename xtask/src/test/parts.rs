@@ -240,6 +240,24 @@ pub const PARTS: &[Part] = &[
         ..CHECK
     },
     Part {
+        name: "the Python package",
+        proves: "that records, figures and runs in Python are what the program prints of the folders of all versions, on each Python that is found; types and syntax for 3.10 to 3.14; a notebook; copies for MLflow and Weights & Biases",
+        after: &[Passed("compile"), Passed("Python packages")],
+        touched: by(
+            &["fltk", "fltk-torch", "fltk-records"],
+            &["python/fltk/", "python/program/", "python/build_wheels.py", "python/package.txt", "examples/notebooks/"],
+        ),
+        ..CHECK
+    },
+    Part {
+        name: "wheels",
+        proves: "that the wheel of the package and the one that carries the program, installed without Rust, train with the tests' PyTorch to the same bits as the program from its archive",
+        after: &[Passed("compile"), Passed("Python packages")],
+        load: Load::cores(1).using(&[Apt]),
+        touched: by(&["fltk", "fltk-torch"], &["python/fltk/", "python/program/", "python/build_wheels.py"]),
+        ..CHECK
+    },
+    Part {
         name: "Helm charts",
         proves: "that both charts render what was committed, fit the API of five versions of Kubernetes, and keep our own rules",
         touched: by(&[], &["charts/", "cluster/tools/", "configs/", "examples/"]),

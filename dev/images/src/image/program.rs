@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use super::context::set_mode;
 use super::tools;
-use crate::{checkout::Checkout, sh};
+use crate::sh;
 
 /// The folder for sources on a system that has them.
 const SOURCES: &[u8] = b"/usr/src";
@@ -29,19 +29,6 @@ pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> an
     let bytes = fs::read(to)?;
     fs::write(to, forget(bytes, paths))?;
     set_mode(to, 0o755)
-}
-
-/// Returns the folders of this machine whose paths compilers may embed in programs.
-pub fn machine_paths(checkout: &Checkout) -> Vec<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cargo = set("CARGO_HOME").or_else(|| set("HOME").map(|home| home.join(".cargo")));
-    let mut paths: Vec<PathBuf> =
-        [Some(checkout.root.clone()), Some(checkout.target.clone()), Some(checkout.cache.clone()), cargo].into_iter().flatten().collect();
-    // The targets of links count too.
-    paths.extend(paths.clone().iter().filter_map(|path| path.canonicalize().ok()));
-    paths.sort();
-    paths.dedup();
-    paths
 }
 
 /// Replaces all `paths` in `bytes`. Compilers put the names of source files into a program, for the messages of panics and of libtorch's checks; giving
@@ -74,6 +61,7 @@ pub fn search_path(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkout::Checkout;
 
     #[test]
     fn paths_are_replaced_by_others_of_the_same_length() {
@@ -92,7 +80,7 @@ mod tests {
     fn copy_runs_and_has_no_path_of_this_machine() {
         let folder = tempfile::tempdir().unwrap();
         let own = std::env::current_exe().unwrap();
-        let paths = machine_paths(&Checkout::find().unwrap());
+        let paths = Checkout::find().unwrap().machine_paths();
         let has = |program: &Path| {
             let bytes = fs::read(program).unwrap();
             paths.iter().filter(|path| memchr::memmem::find(&bytes, path.as_os_str().as_bytes()).is_some()).count()

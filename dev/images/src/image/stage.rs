@@ -42,7 +42,7 @@ pub fn fltk(
     data: Option<&Path>,
 ) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     base(context)?;
-    let mut paths = program::machine_paths(checkout);
+    let mut paths = checkout.machine_paths();
     let mut staged = vec![context.place(Layer::Program, PROGRAM)?];
     program::copy(fltk, &staged[0], &[], &paths)?;
     let (mut folders, mut loaded_later) = (Vec::new(), Vec::new());
