@@ -79,7 +79,7 @@ fn read(place: &Place, settings: &Choice) -> Result<Read, OwnError> {
     Ok(Read { content: Content::Labeled { train, test, class_names: None }, digests: digests(files) })
 }
 
-/// What is read of the rows of all files of a part.
+/// The content of the rows of all files of a part.
 #[derive(Default)]
 struct Rows {
     numbers: Vec<f32>,

@@ -1,4 +1,4 @@
-//! What is the same for all formats: classes, the test part of data that has none, and the normalization.
+//! The steps that are the same for all formats: classes, the test part of data that has none, and the normalization.
 //!
 //! - **Classes** are the distinct labels of both parts, in ascending order: numbers by their value, names by their bytes. EMNIST's letters, whose labels begin
 //!   at 1, have 26 classes.

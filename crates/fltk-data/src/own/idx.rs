@@ -47,7 +47,7 @@ pub(super) const FORMAT: Format = Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named<'a> {
     name: &'a str,
-    /// What comes before the part, in lower case.
+    /// The text before the part, in lower case.
     prefix: String,
     role: Role,
     is_images: bool,

@@ -1,4 +1,4 @@
-//! What a format reads: the samples of each part, with labels as the files have them.
+//! The content of files as a format reads it: the samples of each part, with labels as the files have them.
 
 use crate::{dataset::FileDigest, samples::TextSet};
 
