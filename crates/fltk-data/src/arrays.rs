@@ -43,7 +43,7 @@ pub fn write(folder: &Path, dataset: &Dataset, parts: &Division, seed: Seed) -> 
         write_split(folder, name, split)?;
     }
     if let Split::Images(set) = &dataset.train {
-        let transform = Transform::plain(dataset.source, set.shape);
+        let transform = Transform::plain(&dataset.preparation, set.shape);
         let table: Vec<f32> = transform.table().iter().flatten().copied().collect();
         write_array(folder, "table", &[set.shape[0], 256], &table)?;
     }
@@ -57,11 +57,10 @@ pub fn write(folder: &Path, dataset: &Dataset, parts: &Division, seed: Seed) -> 
     let window = if let Split::Text(set) = &dataset.train { Some(set.window) } else { None };
     let description = json!({
         "format": FORMAT,
-        "dataset": dataset.source.name(),
         "kind": kind,
         "num_classes": dataset.num_classes(),
         "window": window,
-        "augmentation": match dataset.source.augmentation { Augmentation::None => "none", Augmentation::FlipAndCrop => "flip_and_crop" },
+        "augmentation": match dataset.preparation.augmentation { Augmentation::None => "none", Augmentation::FlipAndCrop => "flip_and_crop" },
         "data": hex::encode(training_digest(dataset)),
         "seed": seed.0,
     });

@@ -57,7 +57,10 @@ fn strategies_that_train_two_models_take_modules() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "federated.yaml", TINY_FEDERATED, "statistics.pt");
     let with = |workers: &str| {
-        json(folder.path(), &["run", "federated.yaml", "--set", "tasks.0.federated.strategy.type=Ditto", "--workers", workers, "--output", "json"])
+        json(
+            folder.path(),
+            &["run", "federated.yaml", "--set", "tasks.0.federated.strategy.type=Ditto", "--workers", workers, "--output", "json"],
+        )
     };
     assert_eq!(with("1")["parameters_sha256"], with("2")["parameters_sha256"]);
 }

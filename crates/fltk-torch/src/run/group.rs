@@ -425,7 +425,7 @@ fn check_own(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
     }
     let refuse = |problem: &dyn std::fmt::Display| {
         let path = task.dataset.path.as_deref().unwrap_or_default();
-        Err(failure(Exit::Experiment, format!("task `{}`, data `{path}`: {problem}", task.name)))
+        Err(failure(Exit::Experiment, format!("task `{}`, data `{path}`: {problem}", job.name)))
     };
     if let Some(net) = task.network.net()
         && let Err(problem) = check_takes(net.name(), InputShape::of(dataset))

@@ -152,7 +152,7 @@ tasks:
         let file = folder.path().join("experiment.yaml");
         fs::write(&file, text).unwrap();
         let experiment = fltk::inputs::read_experiment(&[file], &[], None).unwrap();
-        of_trainer(&jobs(&experiment)[0], training_digest(dataset), folder.path()).unwrap()
+        of_trainer(&jobs(&experiment).unwrap()[0], training_digest(dataset), folder.path()).unwrap()
     }
 
     #[test]

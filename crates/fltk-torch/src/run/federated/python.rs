@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use fltk::exit::{Exit, failure};
 use fltk_core::{
     event::RunEvent,
-    experiment::{FederatedConfig, PythonNet, Task},
+    experiment::{FederatedConfig, PythonNet, Training},
     ids::Round,
     model_state::ModelState,
     seed::Seed,
@@ -39,7 +39,7 @@ pub fn interpreter(net: &PythonNet, base: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If the net has no name.
-pub fn job(net: &PythonNet, carried: &PythonNet, task: &Task, seed: Seed, config: &FederatedConfig) -> anyhow::Result<PythonJob> {
+pub fn job(net: &PythonNet, carried: &PythonNet, task: &Training, seed: Seed, config: &FederatedConfig) -> anyhow::Result<PythonJob> {
     let (own, _) = net.parts().context("a net in Python without a name")?;
     let (file, name) = carried.parts().context("a net in Python without a name")?;
     let file_name = Path::new(own).file_name().and_then(OsStr::to_str).unwrap_or("model.py").to_owned();

@@ -29,10 +29,11 @@ pub fn run(args: &ExperimentArgs, folder: &Path, locations: &LocationArgs) -> an
         );
         return Err(failure(Exit::Experiment, message));
     };
-    let Setting::Federated(config) = &task.setting else {
-        return Err(failure(Exit::Experiment, "the task is distributed: it has no clients whose samples could be written"));
+    let training = task.training();
+    let Some((training, Setting::Federated(config))) = training.map(|training| (training, &training.setting)) else {
+        return Err(failure(Exit::Experiment, "the task isn't federated: it has no clients whose samples could be written"));
     };
-    let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
+    let dataset = fltk_data::load(&training.dataset, &base, &locations).or_exit(Exit::Data)?;
     let parts = train_and_test(&dataset, config, *seed, &base)?.train;
     if folder.exists() {
         // It may be somebody's data.
