@@ -355,6 +355,7 @@ _EVENTS: dict[str, Callable[[History, Entry], None]] = {
     "client_tested": _client_tested,
     "reported": _reported,
     "program_ended": _program_ended,
+    "model_initialized": _nothing,
     "node_joined": _nothing,
     "node_left": _nothing,
     "checkpoint_saved": _checkpoint_saved,
