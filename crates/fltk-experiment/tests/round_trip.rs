@@ -582,7 +582,7 @@ fn nets_in_python_keep_their_environment() {
         );
         let read = |text: String| parse(&[SourceFile { name: "x.yaml".into(), text }], &[], catalogues()).expect("it is valid").experiment;
         let experiment = read(text);
-        let net = experiment.tasks[0].network.python().expect("it is in Python");
+        let net = experiment.tasks[0].training().expect("it trains").network.python().expect("it is in Python");
         assert_eq!((net.parts(), net.environment.is_some()), (Some(("a:b/model.py", "Own")), !environment.is_empty()));
         assert_eq!(read(to_yaml(&experiment)), experiment);
     }
