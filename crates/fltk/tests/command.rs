@@ -145,7 +145,8 @@ fn figures_of_the_example_are_recorded_as_those_of_other_runs() {
         assert!(said.starts_with(&format!("rank {rank} of 2: epoch 1, seed 42\n")), "{said}");
     }
     // A finished run is only read again.
-    assert_eq!(json(folder.path(), &["run", "--resume", run, "--output", "json"]), result);
+    let again = json(folder.path(), &["run", "--resume", run, "--output", "json"]);
+    assert_eq!((&again["steps"], &again["seconds"]), (&result["steps"], &result["seconds"]));
     // Another seed joins it in a comparison.
     let other = json(folder.path(), &["run", example.to_str().unwrap(), "--seed", "43", "--output", "json"]);
     let comparison = json(folder.path(), &["runs", "compare", run, other["run"].as_str().unwrap(), "--output", "json"]);
@@ -279,7 +280,7 @@ fn a_failure_says_what_the_program_said_last() {
 #[test]
 fn a_flood_of_output_fills_no_disk() {
     let case =
-        Case::new("ranks: 1", "yes 'a line of a flood' | head -c 50000000\necho 'fltk: {\"step\": 1, \"accuracy\": 0.5}'\necho the end");
+        Case::new("ranks: 1", "yes 'a line of a flood' | head -n 3000000\necho 'fltk: {\"step\": 1, \"accuracy\": 0.5}'\necho the end");
     let result = json(case.path(), &["run", "case.yaml", "--output", "json"]);
     assert_eq!(result["accuracy"], 0.5);
     let sizes: Vec<u64> =

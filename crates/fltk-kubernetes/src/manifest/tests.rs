@@ -122,7 +122,9 @@ fn network_policy_admits_only_pods_of_the_same_job() {
     fn labels_of_pods(object: &Json, found: &mut Vec<Json>) {
         match object {
             Json::Object(fields) => {
-                if fields.get("spec").is_some_and(|spec| spec.get("containers").is_some()) {
+                // The patch of a runtime may have nothing but labels and annotations.
+                let is_patch = fields.contains_key("metadata") && fields.len() == 1;
+                if is_patch || fields.get("spec").is_some_and(|spec| spec.get("containers").is_some()) {
                     found.push(fields["metadata"]["labels"].clone());
                 }
                 fields.values().for_each(|field| labels_of_pods(field, found));
