@@ -142,7 +142,7 @@ impl Job<'_> {
 
 /// The way a run ended, other than by an error of ours.
 enum Outcome {
-    Finished(RunFolder),
+    Finished(Box<RunFolder>),
     Stopped,
     Failed { exit: Exit, reason: String },
 }
@@ -181,7 +181,7 @@ impl Group<'_> {
                     let path = folder.path().to_owned();
                     self.termination.has_folder(&folder);
                     match self.execute(job, folder)? {
-                        Outcome::Finished(folder) => folder,
+                        Outcome::Finished(folder) => *folder,
                         Outcome::Stopped => {
                             result::print_all(cli, &results)?;
                             let message = format!("interrupted\nhint: `fltk run --resume {}` starts the program again", path.display());
@@ -238,7 +238,7 @@ impl Group<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(Outcome::Stopped);
             }
-            let Some(failed) = failed else { return records.finish().map(Outcome::Finished) };
+            let Some(failed) = failed else { return records.finish().map(|folder| Outcome::Finished(Box::new(folder))) };
             let reason = failed.text(&files);
             if restarts >= job.config.restarts {
                 records.fail(&reason);
