@@ -459,7 +459,10 @@ impl<'a> Checker<'a> {
             }
             let near = closest(&entry.key, missing).or_else(|| closest(&entry.key, properties.keys().map(String::as_str)));
             let written = quote(&entry.key);
-            let of_siblings = siblings.and_then(|siblings| siblings.owners(&entry.key, properties));
+            let of_siblings = match siblings {
+                Some(siblings) => siblings.owners(&entry.key, properties),
+                None => siblings::tags_with(self.root, &entry.key, properties),
+            };
             let home = || home_of(self.root, &entry.key, &self.path);
             let hint = match (near, of_siblings.or_else(|| home().map(|home| format!("{written} belongs {home}")))) {
                 (Some(near), _) => {

@@ -60,6 +60,20 @@ impl<'a> Siblings<'a> {
         Some(format!("{} is a setting of {owners}, not of {chosen}, which has {settings}", quote(key)))
     }
 
+    fn tags_of(self, key: &str, own: &Map<String, Json>) -> Option<String> {
+        let fits = |variant: &Json, key: &str| variant["properties"].get(key).is_some();
+        // The block has no tag, and all that it has is in one of the alternatives.
+        if own.is_empty() || own.contains_key(self.tag) || !self.variants().any(|(_, variant)| own.keys().all(|key| fits(variant, key))) {
+            return None;
+        }
+        let owners: Vec<&str> = self.variants().filter(|(_, variant)| fits(variant, key)).map(|(name, _)| name).collect();
+        let first = owners.first()?;
+        let tag = self.tag;
+        let written = quote(key);
+        let owners = quote_all(owners.iter().copied().take(NAMES_LISTED_MAX));
+        Some(format!("{written} is a setting where `{tag}` is {owners}: write it too, as in `{tag}: {first}`"))
+    }
+
     /// Returns a hint that writes `node` with a tag if its only key is the name of an alternative, with its settings as the value.
     pub(super) fn rewritten(self, node: &Node) -> Option<String> {
         let Value::Map(entries) = &node.value else { return None };
@@ -76,6 +90,15 @@ impl<'a> Siblings<'a> {
         }
         Some(format!("write it as `{{ {block} }}`"))
     }
+}
+
+/// Returns, in words, which tags would make a block with the settings `own`, which has no tag, one that has the setting `key` too; `None` if none would. So a data set
+/// whose format is left out is told which formats have a label.
+pub(super) fn tags_with(root: &Json, key: &str, own: &Map<String, Json>) -> Option<String> {
+    let definitions = root.get("$defs")?.as_object()?;
+    let groups = definitions.values().filter_map(|definition| definition["anyOf"].as_array()).flatten();
+    let siblings = groups.filter_map(|group| Siblings::of(root, group["oneOf"].as_array()?));
+    siblings.filter_map(|siblings| siblings.tags_of(key, own)).next()
 }
 
 /// Returns `node` on one line.
