@@ -4,8 +4,8 @@
 //! a folder, a file or a zip ── a format ──> parts: samples, labels, clients ── finish ──> Dataset
 //! ```
 //!
-//! A format is a file beside its siblings here, and a line in [`FORMATS`]. What is the same for all of them is done once: which files are training and which are
-//! test ([`parts`]), which classes there are, the test part of data that has none, and the normalization ([`finish`]).
+//! A format is a file beside its siblings here, and a line in `FORMATS`. What is the same for all of them is done once: which files are training and which are
+//! test (`parts`), which classes there are, the test part of data that has none, and the normalization (`finish`).
 
 mod csv;
 mod error;

@@ -59,7 +59,9 @@ fn examples_are_read_without_warnings_and_written_back() {
         }
         let parsed = parse(&[source(&format!("examples/{name}"))], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
         assert!(parsed.warnings.is_empty(), "{}", parsed.warnings);
-        assert_eq!(format!("{}.yaml", parsed.experiment.name), name);
+        if !name.contains('/') {
+            assert_eq!(format!("{}.yaml", parsed.experiment.name), name);
+        }
         check_round_trip(&parsed.experiment);
     }
 }

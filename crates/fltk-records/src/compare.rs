@@ -148,8 +148,8 @@ fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
     finite(row.accuracy()?)
 }
 
-/// The properties that the runs of a group have in common: experiment, task, settings, and the digests of the files that these name.
-type Key<'a> = (&'a str, &'a str, String, &'a BTreeMap<String, String>);
+/// The properties that the runs of a group have in common: experiment, task, settings, and the digests of the files that these name, among them that of a net.
+type Key<'a> = (&'a str, &'a str, String, &'a BTreeMap<String, String>, Option<&'a str>);
 
 fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
     // Per group, the most recently started run of each seed; of those that finished, if any did.
@@ -157,7 +157,8 @@ fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
     for (index, run) in runs.iter().enumerate() {
         let description = run.folder.description();
         let settings = description.hyperparameters.key();
-        by_key.entry((&description.experiment, &description.task, settings, &description.files_sha256)).or_default().push(index);
+        let network = description.network_sha256.as_deref();
+        by_key.entry((&description.experiment, &description.task, settings, &description.files_sha256, network)).or_default().push(index);
     }
     let mut groups: Vec<_> = by_key
         .into_iter()

@@ -129,7 +129,7 @@ fn what_only_the_files_show_is_refused_before_a_folder_is_made() {
     refused(&experiment("LeNet5", own, FEDERATED), "table.csv`: net `LeNet5` distinguishes 10 classes, the data set has 3");
     refused(&experiment("CharLSTM", own, FEDERATED), "table.csv`: net `CharLSTM` reads tokens, the data set has images");
     let natural = FEDERATED.replace("uniform", "natural_id");
-    refused(&experiment("LogisticRegression", own, &natural), "natural");
+    refused(&experiment("LogisticRegression", own, &natural), "needs a data set with clients of its own");
     let wrong = experiment("LogisticRegression", "{ path: table.csv, format: csv, label: width }", FEDERATED);
     refused(&wrong, "table.csv`, line 2, column `label`: `kind-0` isn't a finite number");
     refused(&experiment("LogisticRegression", "{ path: nothing }", FEDERATED), "nothing`: there is no such file or folder");

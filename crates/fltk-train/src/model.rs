@@ -435,8 +435,9 @@ mod tests {
 
     #[test]
     fn model_state_round_trips() {
-        for name in ["FashionMNISTCNN", "Cifar10CNN", "FashionMNISTResNet"] {
-            let mut model = model(name, 1);
+        for (name, shape) in [("FashionMNISTCNN", [1, 28, 28]), ("Cifar10CNN", [3, 32, 32]), ("FashionMNISTResNet", [1, 28, 28])] {
+            let input = InputShape::Images { shape, classes: 10 };
+            let mut model = Model::new(&NetworkConfig::named(name), Path::new(""), input, Seed(1), Device::Cpu).unwrap();
             let mut state = model.state().unwrap();
             state.floats.iter_mut().enumerate().for_each(|(i, f)| *f = i as f32);
             state.counters.iter_mut().enumerate().for_each(|(i, c)| *c = i as i64);

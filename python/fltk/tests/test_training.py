@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from fltk.node.client import Job, Order
-from fltk.node.errors import SettingsError
+from fltk.node.errors import MachineError, SettingsError
 from fltk.node.samples import Arrays, Samples
 from fltk.node.training import Training
 
 CODE = """
 import torch
 from torch import nn
-from fltk.node import Client
+from fltk.node import Client, Evaluation
 
 def make_model():
     return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
@@ -41,7 +41,7 @@ def write(folder: Path, augmentation: str = "none") -> None:
     np.save(folder / "table.npy", np.arange(512, dtype=np.float32).reshape(2, 256) / 100)
     np.save(folder / "parts.npy", np.array([*range(0, 20, 2), *range(1, 20, 2)], dtype=np.uint32))
     np.save(folder / "ends.npy", np.array([10, 20], dtype=np.uint64))
-    description = {"format": 1, "kind": "images", "data": "ab" * 32, "augmentation": augmentation, "window": None}
+    description = {"format": 1, "kind": "images", "data": "ab" * 32, "augmentation": augmentation, "window": None, "seed": 42}
     (folder / "arrays.json").write_text(json.dumps(description))
 
 
@@ -103,15 +103,33 @@ class Trains(unittest.TestCase):
         write(self.folder, "flip_and_crop")
         samples = Samples(self.folder, job())
         (moved, _), (still, _) = samples.batch("train", [3], [(1, 0, True)]), samples.batch("train", [3])
+        assert samples._table is not None
         black = samples.batch("train", [3])[0] * 0 + samples._table[:, 0].reshape(1, 2, 1, 1)
         expected = still.flip(3)
         self.assertTrue((moved[:, :, 0] == expected[:, :, 1]).all() and (moved[:, :, 1] == black[:, :, 1]).all())
 
+    def test_figures_and_data_that_cant_be_are_refused(self) -> None:
+        for figures, words in [("1, 0.5, 41.0", "fraction between 0 and 1"), ("1, 0.5, 0.5, [[1, 2]]", "square")]:
+            (self.folder / "model.py").write_text(
+                f"{CODE}\n\nclass Wrong(Client):\n    def make_model(self):\n        return make_model()\n\n"
+                f"    def evaluate(self, model, at_round):\n        return Evaluation({figures})\n\n"
+                "    def data(self, client):\n        yield from super().data(client)\n"
+            )
+            training = self.training("Wrong")
+            _, begun = training.initialize()
+            with self.assertRaisesRegex(SettingsError, words):
+                training.evaluate(begun, 1)
+        with self.assertRaisesRegex(SettingsError, "gone through once"):
+            training.train(begun, Order(round=1, client=0, learning_rate=0.1, epochs=2.0, steps=None))
+        training.train(begun, Order(round=1, client=0, learning_rate=0.1, epochs=1.0, steps=None))
+
     def test_wrong_folders_and_models_are_refused(self) -> None:
-        with self.assertRaisesRegex(SettingsError, "other training data"):
+        with self.assertRaisesRegex(MachineError, "other training data"):
             Samples(self.folder, job(data=b"another"))
+        with self.assertRaisesRegex(MachineError, "this run has 10"):
+            Samples(self.folder, job(seed=10))
         (self.folder / "table.npy").write_bytes(b"no array")
-        with self.assertRaisesRegex(SettingsError, "table.npy"):
+        with self.assertRaisesRegex(MachineError, "table.npy"):
             Samples(self.folder, job())
         training = self.training()
         _, begun = training.initialize()

@@ -81,9 +81,11 @@ impl Desk<'_> {
             About::Made { node, id, num_bytes, state } => {
                 self.received(node, num_bytes);
                 let by = self.name_of(node);
-                // From now on updates are as large as this model.
-                self.layout = Arc::clone(&state.layout);
-                self.errand_done(node, id, Done::Model { state, by });
+                let layout = Arc::clone(&state.layout);
+                if self.errand_done(node, id, Done::Model { state, by }) {
+                    // From now on updates are as large as this model.
+                    self.layout = layout;
+                }
                 Vec::new()
             }
             About::Said { node, id, answer: Answer::Evaluated(evaluation) } => {
@@ -97,13 +99,16 @@ impl Desk<'_> {
         self.carry_out_errands(steps);
     }
 
-    fn errand_done(&mut self, node: NodeId, id: ErrandId, done: Done) {
-        if self.waiting.errands.done(node, id) {
+    /// Ends an errand; returns false if nobody waits for this node's answer any more.
+    fn errand_done(&mut self, node: NodeId, id: ErrandId, done: Done) -> bool {
+        let is_awaited = self.waiting.errands.done(node, id);
+        if is_awaited {
             self.objects.over(Holder::Errand(id));
             if let Some(reply) = self.waiting.replies.remove(&id) {
                 let _ = reply.send(done);
             }
         }
+        is_awaited
     }
 
     /// Carries out what was decided about errands.

@@ -391,13 +391,16 @@ impl Session {
                 }
             };
             let said = match message {
-                Some(from_node::Message::Evaluated(message)) => match evaluated(message) {
-                    Ok((id, evaluation)) => {
-                        self.tell(Input::Errand(About::Said { node, id, answer: Answer::Evaluated(evaluation) })).await?;
-                        Ok(Said::Alive)
-                    }
-                    Err(malformed) => Err(malformed),
-                },
+                Some(from_node::Message::Evaluated(message)) => {
+                    let id = ErrandId(message.errand);
+                    let (answer, said) = match evaluated(message) {
+                        Ok((_, evaluation)) => (Answer::Evaluated(evaluation), Ok(Said::Alive)),
+                        // The node has done its part: nobody would answer the errand any more.
+                        Err(malformed) => (Answer::Failed { reason: malformed.to_string(), is_of_settings: true }, Err(malformed)),
+                    };
+                    self.tell(Input::Errand(About::Said { node, id, answer })).await?;
+                    said
+                }
                 Some(from_node::Message::ErrandFailed(v1::ErrandFailed { errand, reason, is_of_settings })) => {
                     let answer = Answer::Failed { reason: text(&reason), is_of_settings };
                     self.tell(Input::Errand(About::Said { node, id: ErrandId(errand), answer })).await?;

@@ -94,6 +94,7 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
             tracing::warn!("{error:#}: if this node is started again, it needs another invitation");
         }
     };
+    let is_here = matches!(address, Address::Unix(_));
     let call = Call::join(address, introduction, &access, &mut enrolled, &stop).map_err(explained)?;
     // The files of the job are for this process alone, and go with it.
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
@@ -104,6 +105,8 @@ pub fn node(context: &Context<'_>, options: NodeOptions) -> anyhow::Result<Strin
             let data = std::path::absolute(&own.data).context("can't find the folder of the data")?;
             Some(data.display().to_string())
         }
+        // The federator is on this machine, and says where the data is.
+        None if is_here && job.task.dataset.is_own() => job.task.dataset.path,
         None => dataset_path,
     };
     let Setting::Federated(config) = &job.task.setting else {

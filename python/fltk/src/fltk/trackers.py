@@ -46,7 +46,8 @@ def to_mlflow(records: Records, uri: str, experiment: str | None = None) -> list
         # Names of folders have no quotes.
         before = client.search_runs([there], f"tags.`{_NAME}` = '{run.name}'")
         tags = _tags(run)
-        same = [copy.info.run_id for copy in before if copy.data.tags.get(_STATE) == tags[_STATE]]
+        state = tags.pop(_STATE)
+        same = [copy.info.run_id for copy in before if copy.data.tags.get(_STATE) == state]
         if same:
             ids.append(same[0])
             continue
@@ -62,7 +63,8 @@ def to_mlflow(records: Records, uri: str, experiment: str | None = None) -> list
         if run.status != "running":
             ended = run.ended_at or (run.steps[-1].time if run.steps else run.started_at)
             client.set_terminated(run_id, _MLFLOW_STATUS[run.status], _milliseconds(ended))
-        client.log_batch(run_id, tags=[RunTag("fltk.status", run.status)])
+        # A copy that broke off is begun anew: the state comes last.
+        client.log_batch(run_id, tags=[RunTag("fltk.status", run.status), RunTag(_STATE, state)])
         ids.append(run_id)
     return ids
 

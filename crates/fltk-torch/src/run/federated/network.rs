@@ -300,8 +300,13 @@ impl Network<'_> {
             Ok(carried)
         };
         let mut task = job.task.clone();
-        // The path of data of one's own is another one at each node, and an experiment has one.
-        task.dataset.path = task.dataset.is_own().then(|| "data".to_owned());
+        // Nodes on this machine read data of one's own where it is; elsewhere its path is another one, and an experiment has one.
+        task.dataset.path = match (&job.task.dataset.path, &context.listen) {
+            (Some(path), None) if task.dataset.is_own() => {
+                Some(std::path::absolute(context.base.join(path)).context("can't find the data")?.display().to_string())
+            }
+            _ => task.dataset.is_own().then(|| "data".to_owned()),
+        };
         if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
             *torchscript = carried(torchscript)?;
         }

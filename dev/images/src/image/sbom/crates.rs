@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(kube.hashes.as_ref().unwrap().0[0].content.0.len(), 64);
         assert!(kube.purl.as_ref().unwrap().as_ref().starts_with("pkg:cargo/kube@"));
         assert!(named("fltk").is_some_and(|own| own.purl.is_none() && own.licenses.is_some()));
-        for absent in ["tch", "serde_derive", "cc", "proptest", "features", "num-complex"] {
+        for absent in ["tch", "serde_derive", "cc", "proptest", "features"] {
             assert!(named(absent).is_none(), "{absent}");
         }
     }

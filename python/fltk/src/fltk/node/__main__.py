@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -25,7 +26,11 @@ def _arguments() -> argparse.Namespace:
     )
     proof = parser.add_mutually_exclusive_group()
     proof.add_argument("--credentials", type=Path, metavar="FILE", help="a certificate of the federator's authority, as `fltk pki issue` writes it")
-    proof.add_argument("--invitation", metavar="TEXT", help="the invitation that the federator printed; the program `fltk` enrolls with it")
+    proof.add_argument(
+        "--invitation",
+        metavar="TEXT",
+        help="the invitation that the federator printed; the program `fltk` enrolls with it. FLTK_INVITATION says the same, and is seen by nobody else",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="the clients that it trains at a time (default: the cores)")
     parser.add_argument("--name", default=socket.gethostname(), help="its name for people (default: this machine's)")
     parser.add_argument(
@@ -39,11 +44,16 @@ def _arguments() -> argparse.Namespace:
         "--program", default=os.environ.get("FLTK_PROGRAM", "fltk"), metavar="PATH", help="the program `fltk` (default: FLTK_PROGRAM, or the one on the path)"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.credentials is None and arguments.invitation is None:
+        arguments.invitation = os.environ.get("FLTK_INVITATION")
+    return arguments
 
 
 def main() -> int:
     """Runs the command, and returns its exit code."""
+    # What it wrote goes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = _arguments()
     launcher = os.environ.pop(process.LAUNCHER, "")
     if launcher.isdigit():

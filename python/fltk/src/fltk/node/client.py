@@ -68,9 +68,10 @@ class Trained:
 
     def add(self, num_samples: int, loss: float) -> None:
         """Adds a step on so many samples, whose mean loss is `loss`."""
-        self.num_samples += num_samples
+        self.num_samples += int(num_samples)
         self.num_steps += 1
-        self.loss_sum += loss * num_samples
+        # It may be a tensor, which isn't for other processes.
+        self.loss_sum += float(loss) * int(num_samples)
 
     @property
     def loss(self) -> float | None:
@@ -90,6 +91,18 @@ class Evaluation:
     """The fraction of right predictions."""
     confusion: list[list[int]] | None = None
     """The counts of predictions, `confusion[true][predicted]`; `None` if there are none."""
+
+    def checked(self) -> Evaluation:
+        """Returns the figures as plain numbers, if they are what a run can record."""
+        accuracy = float(self.accuracy)
+        if not 0.0 <= accuracy <= 1.0:
+            raise SettingsError(f"`evaluate` returned the accuracy {accuracy}, and it is a fraction between 0 and 1")
+        confusion = None if self.confusion is None else [[int(count) for count in row] for row in self.confusion]
+        if confusion is not None and any(len(row) != len(confusion) or min(row) < 0 for row in confusion):
+            raise SettingsError("`evaluate` returned a `confusion` that isn't a square of counts")
+        if confusion is not None and len(confusion) > CLASSES_MAX:
+            confusion = None
+        return Evaluation(int(self.num_samples), float(self.loss), accuracy, confusion or None)
 
 
 @dataclass
@@ -158,9 +171,11 @@ class Client:
 
     def train_step(self, model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor) -> Tensor:
         """Makes one step of gradients on a batch, without that of the optimizer, and returns the loss."""
+        from torch import autograd
+
         optimizer.zero_grad()
         loss = self.loss(model(inputs), targets)
-        loss.backward()
+        autograd.backward(loss)
         return loss.detach()
 
     def train(self, model: nn.Module, order: Order) -> Trained:
@@ -236,6 +251,12 @@ def _work(batches: Iterable[tuple[Tensor, Tensor]], order: Order) -> Iterator[tu
             done += 1
             yield batch
         epoch += 1
+        if isinstance(batches, Iterator):
+            more = order.steps - done > 0 if order.steps is not None else (order.epochs or 0.0) > epoch
+            if more:
+                raise SettingsError(
+                    "`data` returned an iterator, which can be gone through once, and the order asks for more; hint: return a list or a `DataLoader`"
+                )
         # With less than one batch of samples and `drop_last`, a pass has no steps.
         if done == before:
             return

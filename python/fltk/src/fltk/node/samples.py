@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fltk.node.client import Job
-from fltk.node.errors import SettingsError
+from fltk.node.errors import MachineError, SettingsError
 from fltk.node.streams import Stream
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ class Arrays:
         try:
             made = subprocess.run(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
         except FileNotFoundError:
-            raise SettingsError(
+            raise MachineError(
                 f"the program `{self.command[0]}`, which writes the samples, isn't there; "
                 "hint: install it, name it by `FLTK_PROGRAM`, or give `--arrays` the folder that `fltk data arrays` wrote elsewhere"
             ) from None
         if made.returncode != 0:
-            raise SettingsError(f"the samples can't be written: {made.stderr.decode(errors='replace').strip()}")
+            raise MachineError(f"the samples can't be written: {made.stderr.decode(errors='replace').strip()}")
 
 
 class Samples:
@@ -68,11 +68,16 @@ class Samples:
         try:
             self.description: dict[str, Any] = json.loads((folder / "arrays.json").read_text())
         except (OSError, ValueError) as error:
-            raise SettingsError(f"the samples in `{folder}` can't be read: {error}") from error
+            raise MachineError(f"the samples in `{folder}` can't be read: {error}") from error
         if self.description.get("format") != FORMAT:
-            raise SettingsError(f"the samples in `{folder}` are in form {self.description.get('format')}, and this package reads form {FORMAT}")
+            raise MachineError(f"the samples in `{folder}` are in form {self.description.get('format')}, and this package reads form {FORMAT}")
         if job.data and bytes.fromhex(self.description["data"]) != job.data:
-            raise SettingsError("this node has other training data than the federator; hint: give both the same data set: `fltk data verify` checks it")
+            raise MachineError("this node has other training data than the federator; hint: give both the same data set: `fltk data verify` checks it")
+        if self.description.get("seed") != job.seed:
+            raise MachineError(
+                f"the samples in `{folder}` are divided with the seed {self.description.get('seed')}, and this run has {job.seed}; "
+                "hint: write them anew with `fltk data arrays`, from the run's own experiment file"
+            )
         self.kind: str = self.description["kind"]
 
         def array(name: str) -> np.ndarray[Any, Any]:
@@ -80,13 +85,15 @@ class Samples:
             try:
                 found: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError) as error:
-                raise SettingsError(f"`{path}` can't be read: {error}") from error
+                raise MachineError(f"`{path}` can't be read: {error}") from error
             return found
 
         self._inputs = {part: array(f"{part}-inputs") for part in ("train", "test")}
         self._targets = {part: array(f"{part}-labels" if self.kind != "text" else f"{part}-starts") for part in ("train", "test")}
         self._table = array("table") if self.kind == "images" else None
         self._parts, self._ends = array("parts"), array("ends")
+        if len(self._ends) != job.num_clients:
+            raise MachineError(f"the samples in `{folder}` are those of {len(self._ends)} clients, and this run has {job.num_clients}")
 
     def of(self, client: int) -> list[int]:
         """Returns the places of a client's samples in the training set, ascending."""

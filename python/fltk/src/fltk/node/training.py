@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from fltk.node import wire
 from fltk.node.client import Client, Evaluation, Job, Order, Trained, _Place
-from fltk.node.errors import SettingsError
+from fltk.node.errors import MachineError, SettingsError
 from fltk.node.samples import Arrays, Samples
 from fltk.node.streams import Stream
 
@@ -126,6 +126,7 @@ class Training:
 
         self.set_state(content)
         self._begin(order.client, order.round)
+        self.model.train()
         trained = self.client.train(self.model, order)
         if not isinstance(trained, Trained):
             raise SettingsError(f"`train` returned {type(trained).__name__}, and its figures are a `fltk.node.Trained`")
@@ -138,30 +139,37 @@ class Training:
         """Returns the figures of the model in `content`."""
         self.set_state(content)
         self._begin(self._job.num_clients, at_round)
+        self.model.eval()
         figures = self.client.evaluate(self.model, at_round)
         if not isinstance(figures, Evaluation):
             raise SettingsError(f"`evaluate` returned {type(figures).__name__}, and figures are a `fltk.node.Evaluation`")
-        return figures
+        return figures.checked()
 
     def measure(self, content: bytes, client: int, at_round: int, num_samples: int) -> float:
         """Returns the loss of the model in `content` on samples of a client."""
         self.set_state(content)
         self._begin(client, at_round)
+        self.model.eval()
         return float(self.client.measure(self.model, client, num_samples))
 
     def _begin(self, client: int, at_round: int) -> None:
         self.place.last = {"client": client, "round": at_round}
+        # Nothing of the order before is left: neither its mode, which the caller sets, nor its gradients.
+        self.model.zero_grad(set_to_none=True)
         _seed(Stream(self._job.seed, "torch", [client, at_round, 0, 0]).next_u64())
 
 
 def is_of_settings(error: BaseException) -> bool:
     """True if an error comes again at every node: that of code, and not of a machine."""
-    return not isinstance(error, (OSError, MemoryError)) and type(error).__name__ != "OutOfMemoryError"
+    if isinstance(error, (MachineError, OSError, MemoryError, ImportError)):
+        return False
+    # PyTorch has no class of its own for a processor's memory.
+    return type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error)
 
 
 def last_line(error: BaseException) -> str:
     """Returns an error in one line, as the last line of its traceback has it."""
-    if isinstance(error, SettingsError):
+    if isinstance(error, (SettingsError, MachineError)):
         return str(error)
     return traceback.format_exception_only(type(error), error)[-1].strip()
 
@@ -213,6 +221,6 @@ def serve(receive: Callable[[], Any], send: Callable[[Any], None]) -> None:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            if not isinstance(error, SettingsError):
+            if not isinstance(error, (SettingsError, MachineError)):
                 traceback.print_exc()
             send(("failed", last_line(error), is_of_settings(error)))

@@ -83,7 +83,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
     """Return the groups of these runs, in the order of their first run."""
     members: dict[tuple[str, str, str, str], list[Run]] = {}
     for run in runs:
-        files = json.dumps(run.files_sha256, sort_keys=True)
+        files = json.dumps([run.network_sha256, run.files_sha256], sort_keys=True)
         members.setdefault((run.experiment, run.task, _settings.key(run.settings), files), []).append(run)
     found: list[Group] = []
     for (experiment, task, *_), of_group in members.items():

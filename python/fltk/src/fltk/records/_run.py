@@ -37,6 +37,8 @@ class Run:
     """The settings of the task, flat, such as ``federated.clients``."""
     files_sha256: Mapping[str, str]
     """The digests of files that settings name."""
+    network_sha256: str | None
+    """The digest of the file of a net of one's own; ``None`` for the program's own nets."""
     status: str
     """``running``, ``finished``, ``failed`` or ``interrupted``."""
     started_at: datetime
@@ -205,6 +207,7 @@ def read(folder: str, keep: object = None, running: bool = False) -> Run:
         group_name=description.text("group_name") if description.has("group_name") else None,
         settings=_settings.of(description.inner("hyperparameters")),
         files_sha256=_texts(description.inner("files_sha256")) if description.has("files_sha256") else {},
+        network_sha256=description.text("network_sha256") if description.has("network_sha256") else None,
         status=_status(history, running),
         started_at=description.time("started_at"),
         version=description.text("fltk_version"),

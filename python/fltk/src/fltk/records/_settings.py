@@ -47,7 +47,7 @@ def key(settings: Mapping[str, Setting]) -> str:
 
 def network(settings: Mapping[str, Setting]) -> str:
     """Return the name of the net."""
-    for name in ("network", "network.torchscript"):
+    for name in ("network", "network.torchscript", "network.python"):
         if isinstance(settings.get(name), str):
             return str(settings[name])
     return "lstm" if any(name.startswith("network.lstm.") for name in settings) else ""
