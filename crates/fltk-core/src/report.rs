@@ -192,6 +192,12 @@ impl Reports {
         !self.figures.is_empty()
     }
 
+    /// Returns true once a line has said a unit: figures before it are of step 0 of a unit that isn't known yet.
+    #[must_use]
+    pub const fn has_unit(&self) -> bool {
+        self.unit.is_some()
+    }
+
     /// Returns the figures that wait for further lines, if there are some: they have waited long enough, or there are no further lines.
     pub fn flush(&mut self) -> Option<Reported> {
         let figures = std::mem::take(&mut self.figures);

@@ -221,6 +221,9 @@ fn add(place: &Place, name: &str, index: usize, row: &Row, columns: &Columns, de
         place.error_in(name, problem).at(format!("row {index}, column `{}`", columns.names.get(column).map_or("", |name| name)))
     };
     let first_number = rows.numbers.len();
+    if row.get_column_iter().count() != columns.names.len() {
+        return Err(place.error_in(name, "its columns aren't those of the first file".to_owned()));
+    }
     for (at, (column, field)) in row.get_column_iter().enumerate() {
         if columns.names.get(at) != Some(column) {
             return Err(place.error_in(name, "its columns aren't those of the first file".to_owned()));

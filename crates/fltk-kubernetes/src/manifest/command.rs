@@ -41,12 +41,12 @@ pub fn grace_seconds(config: &CommandConfig) -> i64 {
 
 /// Returns the program and its arguments, which Kubernetes is to take as they are: it would expand `$(NAME)`.
 pub fn words(config: &CommandConfig) -> Vec<String> {
-    config.run.iter().map(|word| word.replace("$(", "$$(")).collect()
+    config.run.iter().map(|word| word.replace('$', "$$")).collect()
 }
 
 /// Returns the variables of a command that aren't its place: what the task sets, the seed, and those of the `kubernetes` block, which come last and so win.
 pub fn variables(context: &RunContext, config: &CommandConfig, spec: &JobSpec) -> Vec<EnvVar> {
-    let escaped = |value: &str| value.replace("$(", "$$(");
+    let escaped = |value: &str| value.replace('$', "$$");
     let ours = [("LOCAL_RANK", "0".to_owned()), ("LOCAL_WORLD_SIZE", "1".to_owned()), ("FLTK_SEED", spec.arrival.seed.0.to_string())];
     let mut variables: Vec<EnvVar> = config.variables.iter().map(|(name, value)| variable(name, escaped(value))).collect();
     variables.extend(ours.map(|(name, value)| variable(name, value)));

@@ -100,7 +100,7 @@ impl CommandRecords {
     /// # Errors
     /// If the journal can't be written.
     pub fn record(&mut self) -> anyhow::Result<()> {
-        if self.reports.has_open() && self.last_line.elapsed() >= STEP_OPEN {
+        if self.reports.has_unit() && self.reports.has_open() && self.last_line.elapsed() >= STEP_OPEN {
             self.reports.flush().into_iter().for_each(|step| self.complete(step));
         }
         self.write()
