@@ -161,7 +161,7 @@ class Training:
 
 def is_of_settings(error: BaseException) -> bool:
     """True if an error comes again at every node: that of code, and not of a machine."""
-    if isinstance(error, (MachineError, OSError, MemoryError, ImportError)):
+    if isinstance(error, (MachineError, OSError, MemoryError)):
         return False
     # PyTorch has no class of its own for a processor's memory.
     return type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error)
