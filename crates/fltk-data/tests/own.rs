@@ -222,6 +222,16 @@ fn damage_of_tables_and_texts_is_named_with_its_place() {
         "`t.csv`, line 1: it has no column of numbers beside that of the labels\nhint: `delimiter` says what is between cells",
     );
     check(&csv(""), block(), "`t.csv`: it is empty");
+    check(
+        &csv("0,1,target\n1,2,0\n"),
+        block(),
+        "`t.csv`, line 1: the first row has numbers and `target`: it may be a header or a sample\nhint: `header: yes` or `header: no` says which",
+    );
+    check(
+        &[("train.csv", b"a,b,label\n1,2,0\n3,4,1\n"), ("test.csv", b"b,a,label\n2,1,0\n")],
+        json!({ "path": ".", "format": "csv" }),
+        "`./test.csv`, line 1: its columns aren't those of `train.csv`",
+    );
     check(&csv("a,y\n"), block(), "`t.csv`: it has no rows of numbers");
     check(
         &csv("a,y\n1,0\n"),
@@ -243,6 +253,15 @@ fn damage_of_tables_and_texts_is_named_with_its_place() {
         json!({ "path": "." , "format": "csv" }),
         "`./other.csv`: it is neither of the training part nor of the test part, and other files are\nhint: name the other files, or say with `path` which one to read; `train`, `validation` and `test` in a name tell the part",
     );
+    for (names, problem) in [
+        (["seg_train/a/1.png", "seg_pred/1.png"], "`./seg_train/a/1.png`: its folder `seg_train`"),
+        (["val/a/1.png", "test/a/1.png"], "`./test/a/1.png`: its folder `test`"),
+    ] {
+        let folder = folder(&names.map(|name| (name, &b"x"[..])));
+        let error =
+            refused(folder.path(), json!({ "path": ".", "format": "images" })).replace(&format!("{}/", folder.path().display()), "");
+        assert!(error.starts_with(problem), "{error}");
+    }
     check(&[("t.txt", b"abc\xff")], json!({ "path": "t.txt" }), "`t.txt`, byte 3: it is not UTF-8");
     check(
         &[("t.txt", b"abc")],

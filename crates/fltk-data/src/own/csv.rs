@@ -71,10 +71,12 @@ fn read(place: &Place, settings: &Choice) -> Result<Read, OwnError> {
     }
     let parts = parts::divide(&names, place)?;
     let mut files = Vec::new();
-    let train = part(place, &parts.train, settings, &mut files)?;
+    // Both parts have the same columns.
+    let mut columns = None;
+    let train = part(place, &parts.train, settings, &mut columns, &mut files)?;
     let test = match parts.test.is_empty() {
         true => None,
-        false => Some(part(place, &parts.test, settings, &mut files)?),
+        false => Some(part(place, &parts.test, settings, &mut columns, &mut files)?),
     };
     Ok(Read { content: Content::Labeled { train, test, class_names: None }, digests: digests(files) })
 }
@@ -109,8 +111,14 @@ impl Columns {
     }
 }
 
-fn part(place: &Place, names: &[&str], settings: &Choice, files: &mut Vec<(String, String)>) -> Result<Part, OwnError> {
-    let mut rows = Rows::default();
+fn part(
+    place: &Place,
+    names: &[&str],
+    settings: &Choice,
+    known: &mut Option<(Columns, String)>,
+    files: &mut Vec<(String, String)>,
+) -> Result<Part, OwnError> {
+    let mut rows = Rows { columns: known.take(), ..Rows::default() };
     for name in names {
         let file = place.read_unpacked(name)?;
         files.push(((*name).to_owned(), file.sha256));
@@ -119,6 +127,7 @@ fn part(place: &Place, names: &[&str], settings: &Choice, files: &mut Vec<(Strin
     let Some((columns, name)) = rows.columns.filter(|_| rows.labels.len() > 0) else {
         return Err(place.error_in(names.first().copied().unwrap_or_default(), "it has no rows of numbers"));
     };
+    *known = Some((columns.clone(), name.clone()));
     let len = columns.num - 1 - usize::from(columns.client.is_some());
     let samples = table::samples(rows.numbers, len, settings).map_err(|(at, problem)| {
         let error = place.error_in(&name, problem);
@@ -159,7 +168,15 @@ fn read_file(place: &Place, name: &str, bytes: &[u8], settings: &Choice, rows: &
     let has_header = match HEADER.of(settings) {
         "yes" => true,
         "no" => false,
-        _ => !record.iter().any(|cell| number(cell).is_some()),
+        _ => {
+            let has_numbers = record.iter().any(|cell| number(cell).is_some());
+            let label = record.iter().find(|cell| str::from_utf8(cell).is_ok_and(|cell| LABELS.contains(&cell.to_lowercase().as_str())));
+            if let Some(label) = label.filter(|_| has_numbers) {
+                let problem = format!("the first row has numbers and `{}`: it may be a header or a sample", String::from_utf8_lossy(label));
+                return Err(place.error_in(name, problem).at("line 1").hint("`header: yes` or `header: no` says which"));
+            }
+            !has_numbers
+        }
     };
     let columns = columns(place, name, &record, has_header, settings)?;
     match &rows.columns {

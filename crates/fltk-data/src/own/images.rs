@@ -111,6 +111,13 @@ fn divide<'a>(place: &Place, images: &[&'a str]) -> Result<(Vec<Listed<'a>>, Vec
     let top = |name: &'a str| name[outer..].split_once('/').map(|(top, _)| top);
     let has_parts = images.iter().all(|name| top(name).is_some_and(|top| role(top).is_some()))
         && images.iter().any(|name| top(name).and_then(role) == Some(Role::Train));
+    let told = images.iter().find(|name| top(name).and_then(role).is_some_and(|role| role != Role::Validation));
+    if let Some(name) = told.filter(|_| !has_parts) {
+        let folder = top(name).unwrap_or_default();
+        return Err(place
+            .error_in(name, format!("its folder `{folder}` has the name of a part, and others are neither that nor the training part"))
+            .hint("name all parts, such as `train` and `test`, or say with `path` which folder to read; a class of this name needs another one"));
+    }
     let has_test = images.iter().any(|name| top(name).and_then(role) == Some(Role::Test));
     let (mut train, mut test) = (Vec::new(), Vec::new());
     for &name in images {
@@ -118,6 +125,10 @@ fn divide<'a>(place: &Place, images: &[&'a str]) -> Result<(Vec<Listed<'a>>, Vec
         let mut part = Some(Role::Train);
         if has_parts && let Some((folder, inner)) = rest.split_once('/') {
             (part, rest) = (role(folder), inner);
+            // Some have the part twice: `train/train/CLASS`.
+            if let Some((_, inner)) = rest.split_once('/').filter(|(again, inner)| role(again) == part && inner.contains('/')) {
+                rest = inner;
+            }
         }
         let Some((class, _)) = rest.split_once('/') else {
             return Err(place

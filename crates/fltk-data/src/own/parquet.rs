@@ -67,10 +67,12 @@ fn read(place: &Place, settings: &Choice) -> Result<Read, OwnError> {
     }
     let parts = parts::divide(&names, place)?;
     let (mut files, mut class_names) = (Vec::new(), None);
-    let train = part(place, &parts.train, settings, &mut files, &mut class_names)?;
+    // Both parts have the same columns.
+    let mut columns = None;
+    let train = part(place, &parts.train, settings, &mut columns, &mut files, &mut class_names)?;
     let test = match parts.test.is_empty() {
         true => None,
-        false => Some(part(place, &parts.test, settings, &mut files, &mut class_names)?),
+        false => Some(part(place, &parts.test, settings, &mut columns, &mut files, &mut class_names)?),
     };
     Ok(Read { content: Content::Labeled { train, test, class_names }, digests: digests(files) })
 }
@@ -101,10 +103,11 @@ fn part(
     place: &Place,
     names: &[&str],
     settings: &Choice,
+    known: &mut Option<Columns>,
     files: &mut Vec<(String, String)>,
     class_names: &mut Option<Vec<String>>,
 ) -> Result<Part, OwnError> {
-    let mut rows = Rows::default();
+    let mut rows = Rows { columns: known.take(), ..Rows::default() };
     for name in names {
         let file = place.read(name)?;
         files.push(((*name).to_owned(), file.sha256));
@@ -112,6 +115,7 @@ fn part(
     }
     let first = names.first().copied().unwrap_or_default();
     let Rows { columns, pixels, shape, numbers, len, labels, clients } = rows;
+    known.clone_from(&columns);
     let samples = match (shape, len) {
         (Some(shape), _) => Samples::Images { pixels, shape },
         (None, Some(len)) => table::samples(numbers, len, settings).map_err(|(at, problem)| {
