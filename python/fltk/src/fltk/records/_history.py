@@ -191,6 +191,9 @@ def _started(history: History, entry: Entry) -> None:
     history.num_starts += 1
     history.ended_at, history.finished, history.parameters_sha256, history.failure = None, False, None, None
     history.program_seconds = None
+    if any(step.figures for step in history.steps.values()):
+        # A program goes on from wherever it likes: what it reported stays, until it reports the same step again.
+        return
     if start == Milestone(0):
         # A fresh start also evaluates the initial model again.
         history.steps, history.clients, history.checkpoints = {}, {}, {}
