@@ -5,13 +5,13 @@
 //!
 //! | signal | what it does |
 //! |---|---|
-//! | SIGTERM | passes it on to the group, and kills the group after the grace time |
+//! | SIGTERM | passes it on to the group, and kills what is left of the group after the grace time, though the program itself may have ended before: a shell ends at once, and what it started may be writing a checkpoint |
 //! | SIGHUP | kills the group at once; the kernel sends it when the launcher dies |
 
 use std::{
     env,
     ffi::OsString,
-    io,
+    fs, io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{Child, Command, ExitStatus},
     sync::{
@@ -101,7 +101,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// Waits until the program has ended, and ends all else of its group.
+    /// Waits until the program has ended, and ends all else of its group; what was asked to stop has the rest of the grace time for it.
     fn wait(mut self, stop: &AtomicBool, kill: &AtomicBool) -> io::Result<ExitStatus> {
         let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return self.child.wait() };
         let tell = |signal| {
@@ -113,7 +113,9 @@ impl Kept {
         loop {
             // The program stays a zombie until the group is ended, so that its number can't be another's.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            if waitid(WaitId::Pid(pid), options)?.is_some() {
+            let has_ended = waitid(WaitId::Pid(pid), options)?.is_some();
+            let is_waiting = deadline.is_some_and(|deadline| Instant::now() < deadline) && !kill.load(Ordering::Relaxed);
+            if has_ended && !(is_waiting && has_others(pid)) {
                 tell(Signal::KILL);
                 return self.child.wait();
             }
@@ -128,6 +130,25 @@ impl Kept {
             pause = (pause * 2).min(POLL_MAX);
         }
     }
+}
+
+/// Returns true if the group of `leader` has members beside it that run; false where the kernel doesn't tell.
+fn has_others(leader: Pid) -> bool {
+    let leader = leader.as_raw_nonzero().get();
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    let runs = |process: &str| {
+        // The name, in parentheses, may hold anything; after it come the state, the parent and the group.
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let (state, group) = (fields.next()?, fields.nth(1)?);
+        Some(state != "Z" && state != "X" && group.parse() == Ok(leader))
+    };
+    processes.flatten().any(|process| {
+        process
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.parse::<i32>().is_ok_and(|number| number != leader) && runs(name) == Some(true))
+    })
 }
 
 /// Returns the exit code as a shell has it.
