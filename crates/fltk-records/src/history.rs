@@ -572,6 +572,10 @@ impl History {
 
     fn void_after(&mut self, from: Milestone) {
         self.end = None;
+        if self.rows.values().any(|row| !row.figures.is_empty()) {
+            // A program goes on from wherever it likes: what it reported stays, until it reports the same step again.
+            return;
+        }
         if from == Milestone::START {
             // A fresh start also evaluates the initial model again.
             self.rows.clear();

@@ -74,11 +74,23 @@ impl RunRecorder {
     }
 
     fn take_in(&mut self, entries: &[Entry]) -> Result<(), RunError> {
+        // However many events of a group void what was derived before, it is derived again once.
+        let mut is_void = false;
         for entry in entries {
             let change = self.history.apply(entry).map_err(|source| self.folder.order_error(source))?;
-            self.carry_over(change)?;
+            match change {
+                Change::Rewritten => is_void = true,
+                Change::RowAdded(_) | Change::Noted if is_void => {}
+                Change::RowAdded(_) | Change::Noted => self.carry_over(change)?,
+                Change::Ended => {
+                    if std::mem::take(&mut is_void) {
+                        self.carry_over(Change::Rewritten)?;
+                    }
+                    self.carry_over(change)?;
+                }
+            }
         }
-        Ok(())
+        if is_void { self.carry_over(Change::Rewritten) } else { Ok(()) }
     }
 
     fn carry_over(&mut self, change: Change) -> Result<(), RunError> {
