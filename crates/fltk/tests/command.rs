@@ -195,6 +195,74 @@ fn a_program_that_ignores_to_be_stopped_is_killed_with_all_that_it_started() {
     assert_eq!(case.show()["summary"]["status"], "interrupted");
 }
 
+/// A shell that waits ends with SIGTERM at once; what it started gets its grace.
+#[test]
+fn what_a_shell_started_has_the_grace_time_too() {
+    let script = "sh -c 'trap \"sleep 0.3; echo saved > $FLTK_FOLDER/saved; exit 0\" TERM
+  echo $$ > $FLTK_FOLDER/pids; while :; do sleep 0.05; done'
+true";
+    let case = Case::new("grace: 30s", script);
+    let running = case.start();
+    let processes = case.wait_for("pids");
+    running.signal(Signal::TERM);
+    let output = running.end();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(case.wait_for("saved"), "saved\n");
+    wait_until_gone(&processes);
+}
+
+/// Figures before any unit wait for it, however long, and those of step 0 outlive an interruption.
+#[test]
+fn figures_before_the_first_unit_and_of_step_0_are_kept() {
+    let script = "if [ -e $FLTK_FOLDER/again ]; then echo 'fltk: {\"epoch\": 1, \"loss\": 1}'; exit 0; fi
+echo 'fltk: {\"parameters\": 9}'
+sleep 2.5
+echo 'fltk: {\"epoch\": 0, \"loss\": 2}'
+sleep 2.5
+echo > $FLTK_FOLDER/again
+sleep 1000";
+    let case = Case::new("ranks: 1", script);
+    let running = case.start();
+    case.wait_for("again");
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().status.code(), Some(130));
+    let result = json(case.path(), &["run", "--resume", case.folder().to_str().unwrap(), "--output", "json"]);
+    let expected = serde_json::json!([
+        { "step": 0, "figures": { "parameters": 9.0, "loss": 2.0 } },
+        { "step": 1, "figures": { "loss": 1.0 } }
+    ]);
+    assert_eq!((&result["unit"], &result["steps"]), (&"epoch".into(), &expected));
+}
+
+/// Steps in any order, thousands of them, stop nothing: the derived files aren't written anew for each.
+#[test]
+fn steps_out_of_order_keep_nobody_from_stopping() {
+    let script = "i=0
+while [ $i -lt 3000 ]; do echo \"fltk: {\\\"step\\\": $((i % 7)), \\\"i\\\": $i}\"; i=$((i + 1)); done
+echo > $FLTK_FOLDER/begun
+sleep 1000";
+    let case = Case::new("grace: 1s", script);
+    let running = case.start();
+    case.wait_for("begun");
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().status.code(), Some(130));
+    let rows = case.show()["rows"].as_array().unwrap().clone();
+    assert_eq!((rows.len(), rows.iter().map(|row| row["figures"]["i"].as_f64().unwrap()).fold(0.0, f64::max)), (7, 2999.0));
+}
+
+/// One task that can't start doesn't keep the others from running.
+#[test]
+fn a_command_that_cannot_start_leaves_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = |name: &str, more: &str| format!("  - {{ name: {name}, kind: command, command: {{ run: [\"true\"]{more} }} }}\n");
+    let text = format!("name: two\ntasks:\n{}{}", task("a", ", folder: nowhere"), task("b", ""));
+    fs::write(folder.path().join("two.yaml"), text).unwrap();
+    let output = run(folder.path(), &["run", "two.yaml"]);
+    assert!(!output.status.success() && stderr(&output).contains("is no folder"), "{}", stderr(&output));
+    let listed = json(folder.path(), &["runs", "list", "--output", "json"]).to_string();
+    assert!(listed.contains("\"finished\"") && listed.contains("\"failed\""), "{listed}");
+}
+
 #[test]
 fn a_program_dies_with_fltk_and_goes_on_by_its_own_checkpoint() {
     let script = "done=$(cat $FLTK_FOLDER/done 2>/dev/null || echo 0)

@@ -229,13 +229,15 @@ impl Group<'_> {
             let ranks = match Ranks::start(job.config, job.seed, &files) {
                 Ok(ranks) => ranks,
                 Err(error) => {
-                    records.fail(&format!("{error:#}"));
-                    return Err(error);
+                    let reason = format!("{error:#}");
+                    records.fail(&reason);
+                    return Ok(Outcome::Failed { exit: exit::code(&error), reason });
                 }
             };
             let failed = self.watch(ranks, &mut records)?;
-            records.record_rest()?;
-            if self.stop.load(Ordering::Relaxed) {
+            let is_stopped = self.stop.load(Ordering::Relaxed);
+            records.record_rest(is_stopped || failed.is_some() && restarts < job.config.restarts)?;
+            if is_stopped {
                 return Ok(Outcome::Stopped);
             }
             let Some(failed) = failed else { return records.finish().map(|folder| Outcome::Finished(Box::new(folder))) };

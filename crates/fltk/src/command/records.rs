@@ -17,6 +17,8 @@ use crate::exit::{Exit, OrExit as _};
 
 /// How long figures wait for further lines of their step.
 const STEP_OPEN: Duration = Duration::from_secs(2);
+/// The least time between two writes, each with a sync: people look less often, and steps that are reported out of order have the derived files written anew.
+const WRITE_AGAIN: Duration = Duration::from_millis(200);
 /// The limit on characters of a refused line in a message.
 const LINE_SHOWN_CHARS_MAX: usize = 100;
 
@@ -30,6 +32,8 @@ pub struct CommandRecords {
     /// The time of the last line with figures.
     last_line: Instant,
     began: Instant,
+    /// The time of the last look at what is to be written.
+    written: Instant,
     num_refused: u64,
 }
 
@@ -41,7 +45,16 @@ impl CommandRecords {
     pub fn open(folder: RunFolder, title: String) -> anyhow::Result<Self> {
         let (records, _torn) = RunRecorder::open(folder, &crate::host::who()).or_exit(Exit::Records)?;
         let now = Instant::now();
-        Ok(Self { records, title, reports: Reports::default(), pending: Vec::new(), last_line: now, began: now, num_refused: 0 })
+        Ok(Self {
+            records,
+            title,
+            reports: Reports::default(),
+            pending: Vec::new(),
+            last_line: now,
+            began: now,
+            written: now,
+            num_refused: 0,
+        })
     }
 
     /// Records a start of the program, which goes on by itself from wherever it stopped.
@@ -100,18 +113,24 @@ impl CommandRecords {
     /// # Errors
     /// If the journal can't be written.
     pub fn record(&mut self) -> anyhow::Result<()> {
+        if self.written.elapsed() < WRITE_AGAIN {
+            return Ok(());
+        }
         if self.reports.has_unit() && self.reports.has_open() && self.last_line.elapsed() >= STEP_OPEN {
             self.reports.flush().into_iter().for_each(|step| self.complete(step));
         }
         self.write()
     }
 
-    /// Records all figures, after the last line.
+    /// Records all figures, after the last line. Those that came before any line said a unit are of no step yet if the program starts again (`goes_on`): then it says them
+    /// again, and a unit.
     ///
     /// # Errors
     /// If the journal can't be written.
-    pub fn record_rest(&mut self) -> anyhow::Result<()> {
-        self.reports.flush().into_iter().for_each(|step| self.complete(step));
+    pub fn record_rest(&mut self, goes_on: bool) -> anyhow::Result<()> {
+        if self.reports.has_unit() || !goes_on {
+            self.reports.flush().into_iter().for_each(|step| self.complete(step));
+        }
         if self.num_refused > 1 {
             tracing::warn!("{}: {} lines with figures aren't recorded", self.title, self.num_refused);
         }
@@ -120,6 +139,7 @@ impl CommandRecords {
     }
 
     fn write(&mut self) -> anyhow::Result<()> {
+        self.written = Instant::now();
         let events = std::mem::take(&mut self.pending);
         if events.is_empty() { Ok(()) } else { self.records.record_all(&events, Timestamp::now()).or_exit(Exit::Records) }
     }
