@@ -447,6 +447,14 @@ pub const PARTS: &[Part] = &[
         ..ON_CLUSTER
     },
     Part {
+        name: "a stream of all kinds",
+        proves: "that a stream of a federated job, a distributed one and a program in an image without fltk runs in real pods, as PyTorchJob and as TrainJob, and the program, preempted, goes on by its own checkpoint",
+        after: NODE_TO_ITSELF,
+        load: Load::cores(1).using(&[Node]),
+        touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &[]),
+        ..ON_CLUSTER
+    },
+    Part {
         name: "lost ranks",
         proves: "that a job of three ranks loses its master once, or a worker three times, and ends with the same result as an undisturbed one, as PyTorchJob and as TrainJob",
         // The part's pods request no resources, and mostly wait for the kubelet.

@@ -4,6 +4,7 @@
 
 mod deployment;
 mod kfltk_files;
+mod kinds;
 mod losses;
 mod made_once;
 mod many_jobs;
@@ -64,6 +65,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "KFLTK's files in real pods, TrainJobs" => kfltk_files::run(&streams, "trainjob"),
         "priorities on a tainted node" => pushed_out::run(&streams),
         "a gang on a tainted node" => pushed_out::gang(&streams),
+        "a stream of all kinds" => kinds::run(&streams),
         "lost ranks" => losses::few(&streams),
         "nodes of a federated job" => nodes::run(&streams),
         _ => {
