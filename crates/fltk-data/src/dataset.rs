@@ -117,6 +117,9 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// The text of data that is at clients' nodes alone.
+    pub const OF_CLIENTS: &'static str = "the clients' nodes";
+
     /// True if every file has a digest that is known to be the published data set's.
     #[must_use]
     pub fn is_official(&self) -> bool {
@@ -130,6 +133,7 @@ impl fmt::Display for Provenance {
         match &self.origin {
             Origin::Embedded => write!(f, "embedded subset"),
             Origin::Made => write!(f, "made from its settings"),
+            Origin::Clients => f.write_str(Self::OF_CLIENTS),
             Origin::Own(path) => write!(f, "`{}` (data of one's own)", path.display()),
             Origin::Folder(path) | Origin::Archive(path) => write!(f, "`{}` ({status})", path.display()),
         }
@@ -150,6 +154,8 @@ pub enum Origin {
     Archive(PathBuf),
     /// The file, folder or archive of data of one's own.
     Own(PathBuf),
+    /// The nodes of clients that have data of their own: there are no samples here.
+    Clients,
 }
 
 /// A file that was read.

@@ -37,7 +37,7 @@ pub use digest::labels_digest;
 pub use epoch::EpochKey;
 pub use error::{DataError, FormatError};
 pub use held_out::ClientSamples;
-pub use load::{Locations, inspect, load, locate};
+pub use load::{Locations, inspect, load, locate, of_clients};
 pub use noise::{FeatureNoise, NoiseLevels};
 pub use partition::Division;
 pub use samples::{ImageSet, Split, TextSet, VectorSet};

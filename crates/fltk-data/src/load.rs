@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fltk_core::experiment::DatasetConfig;
+use fltk_core::{catalogue::SampleKind, experiment::DatasetConfig};
 
 use crate::{
     dataset::{Dataset, Origin, Provenance},
@@ -11,7 +11,7 @@ use crate::{
     files::{self, Contents, Found, find, format_error, not_here},
     formats::{cifar, idx, text},
     own,
-    samples::Split,
+    samples::{ImageSet, Split},
     sources::{self, Format, Source, synthetic},
 };
 
@@ -81,6 +81,24 @@ pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Resul
     };
     let contents = files::read(source, &found)?;
     dataset(source, contents)
+}
+
+/// Returns a data set without samples: what is known in advance of one that clients have at their nodes. `None` if its shape or classes aren't known before it is read, or nobody has it
+/// in files.
+///
+/// # Errors
+/// [`DataError::Unknown`] if no data set has that name.
+pub fn of_clients(name: &str) -> Result<Option<Dataset>, DataError> {
+    let source = sources::find(name)?;
+    let SampleKind::Images { channels, pixels, .. } = source.entry.gives else { return Ok(None) };
+    if !source.entry.has_files {
+        return Ok(None);
+    }
+    let shape = [channels as usize, pixels as usize, pixels as usize];
+    let none = || Split::Images(ImageSet { pixels: Vec::new(), labels: Vec::new(), shape, clients: None });
+    let class_names = source.class_names.iter().map(|&name| name.to_owned()).collect();
+    let provenance = Provenance { origin: Origin::Clients, files: Vec::new(), normalization: None };
+    Ok(Some(Dataset { preparation: source.preparation(), class_names, train: none(), test: none(), provenance }))
 }
 
 /// Returns the place from which [`load`] would take a data set without a `config.path`; `None` if it would have to be fetched first. Reads

@@ -15,7 +15,7 @@ use crate::hub::NodeId;
 /// The most failures of one errand. One more than a single bad node can cause, and few enough that a failure that comes again ends the run soon.
 const FAILURES_MAX: u32 = 3;
 
-/// The number of an errand, counted from 1 in each start of the federator.
+/// The number of an errand, or of an evaluation by clients, counted from 1 in each start of the federator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ErrandId(pub u32);
 

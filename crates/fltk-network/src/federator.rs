@@ -8,6 +8,7 @@
 //!
 //! One thread owns the [`Hub`](crate::hub::Hub). What it decides, it carries out at once: messages go to the sessions, events to the driving thread.
 
+mod client_tests;
 mod desk;
 mod errands;
 mod listen;
@@ -50,6 +51,7 @@ use fltk_fed::{
 use tokio::sync::mpsc;
 
 use self::{
+    client_tests::AtClients,
     desk::{Desk, Input, Learners},
     errands::{AtNodes, initial_model},
 };
@@ -213,6 +215,20 @@ impl Federator<'_> {
         self.run_from(Beginning::Here(Box::new(federation), evaluator), stop, observer)
     }
 
+    /// Does the same without a test set: clients that have data of their own evaluate on their test sets, and `samples_max` samples of each count at most.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_tested_by_clients(
+        self,
+        federation: Federation,
+        samples_max: Option<u64>,
+        stop: &AtomicBool,
+        observer: &mut Observer<'_>,
+    ) -> Result<Arc<ModelState>, RunError> {
+        self.run_from(Beginning::TestedByClients(Box::new(federation), samples_max), stop, observer)
+    }
+
     /// Does the same with a net that only nodes compute with: one of them makes the model, and they evaluate.
     ///
     /// # Errors
@@ -236,13 +252,19 @@ impl Federator<'_> {
         let over = AtomicBool::new(false);
         let Self { job, listener, limits, folder, states, report, is_of_settings, metrics } = self;
         let metrics = &*metrics;
+        let is_tested_by_clients = matches!(beginning, Beginning::TestedByClients(..));
         let layout = match &beginning {
-            Beginning::Here(federation, _) => federation.first_model().map(|model| Arc::clone(&model.layout)).unwrap_or_default(),
+            Beginning::Here(federation, _) | Beginning::TestedByClients(federation, _) => {
+                federation.first_model().map(|model| Arc::clone(&model.layout)).unwrap_or_default()
+            }
             // It comes with the model.
             Beginning::AtNodes(_) => Arc::default(),
         };
         let (ahead, evaluator): (Ahead<'_>, Box<dyn Evaluator + '_>) = match beginning {
             Beginning::Here(federation, evaluator) => (Ahead::Federation(federation), evaluator),
+            Beginning::TestedByClients(federation, samples_max) => {
+                (Ahead::Federation(federation), Box::new(AtClients { inputs: inputs.clone(), samples_max }))
+            }
             Beginning::AtNodes(at_nodes) => {
                 let (inputs, failed_of_settings) = (inputs.clone(), at_nodes.failed_of_settings);
                 (Ahead::Model(at_nodes), Box::new(AtNodes { inputs, failed_of_settings }))
@@ -280,7 +302,10 @@ impl Federator<'_> {
                 evaluate(evaluator, &evaluations, over, &mut |event| to_driver.send(event).is_ok())
             })?;
             let learners = Learners { report, is_of_settings, metrics };
-            let desk = Desk::new(limits, job.settings, layout, states, learners, events, ahead.setup());
+            let mut desk = Desk::new(limits, job.settings, layout, states, learners, events, ahead.setup());
+            if is_tested_by_clients {
+                desk = desk.with_tests_at(ahead.setup().num_wanted());
+            }
             spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
             let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
             let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;
@@ -322,6 +347,8 @@ impl Federator<'_> {
 /// The beginning of a run.
 enum Beginning<'a> {
     Here(Box<Federation>, Box<dyn Evaluator + 'a>),
+    /// With the most samples that count of a client.
+    TestedByClients(Box<Federation>, Option<u64>),
     AtNodes(AtNodesOnly<'a>),
 }
 

@@ -25,7 +25,7 @@ use crate::pki::{Credentials, Invitation};
 pub use call::Call;
 pub use carried::Carried;
 pub use links::{ImposeLinks, Transfers};
-pub use trainers::Trainers;
+pub use trainers::{Evaluate, Trainers};
 pub use work::Prepared;
 
 /// An address at which a federator is called.

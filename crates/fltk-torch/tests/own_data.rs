@@ -169,6 +169,36 @@ fn two_clients_learn_together_what_neither_knows_alone() {
     assert_eq!(again["parameters_sha256"], keeps["parameters_sha256"]);
 }
 
+/// A federator without the data set has no test set: clients evaluate on theirs. With the same test set everywhere it finds what it would find itself.
+#[test]
+fn clients_evaluate_where_the_federator_has_no_test_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_classes(&at.join("north"), 0..5);
+    write_classes(&at.join("south"), 5..10);
+    let clients = ["north", "south"];
+    let text = experiment(&clients, 6, "").replace("fashion-mnist-mini", "{ name: mnist, path: north }");
+    let own = run_of(at, &text, &clients, None);
+    let rows_of = |at: &Path| {
+        let run = fs::read_dir(at.join("runs")).unwrap().next().unwrap().unwrap().path();
+        let shown = json(at, &["runs", "show", run.to_str().unwrap(), "--output", "json"]);
+        let row = |row: &serde_json::Value| (row["test"]["num_samples"].as_u64().unwrap(), row["test"]["accuracy"].as_f64().unwrap());
+        shown["rows"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let rows = rows_of(at);
+    // Killed and begun again, with data that it might take for a test set now.
+    for killed_at in [None, Some(8)] {
+        fs::remove_dir_all(at.join("runs")).unwrap();
+        let theirs = run_of(at, &text.replace("{ name: mnist, path: north }", "mnist"), &clients, killed_at);
+        assert_eq!(theirs["parameters_sha256"], own["parameters_sha256"]);
+        let found = rows_of(at);
+        assert_eq!(found.len(), rows.len());
+        for ((num, accuracy), (own_num, own_accuracy)) in found.into_iter().zip(&rows) {
+            assert!(num == 2 * own_num && (accuracy - own_accuracy).abs() < 1e-12, "{accuracy} of {num}, {own_accuracy} of {own_num}");
+        }
+    }
+}
+
 #[test]
 fn whoever_is_away_is_not_selected_and_who_is_not_a_client_is_refused() {
     let folder = tempfile::tempdir().unwrap();

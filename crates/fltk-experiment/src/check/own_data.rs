@@ -52,7 +52,11 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
     let impossible = [
         ("partition.type", config.partition.name() != "uniform", "the training set isn't divided: each client has its own"),
         ("nodes", config.nodes > 0, "nodes that this machine starts have no data of clients"),
-        ("client_test_fraction", config.client_test_fraction.is_some(), "clients that have data of their own aren't tested on it yet"),
+        (
+            "client_test_fraction",
+            config.client_test_fraction.is_some(),
+            "clients that have data of their own have test sets too, which are used if the federator has none",
+        ),
         (
             "simulation.clock",
             config.virtual_time().is_some(),

@@ -304,7 +304,8 @@ impl Setup {
     }
 
     /// Returns the number of clients that have to be there: as many as the selection wants to choose among, at most all that hold samples.
-    pub(super) fn num_wanted(&self) -> usize {
+    #[must_use]
+    pub fn num_wanted(&self) -> usize {
         if self.config.has_own_data() {
             let least = self.config.min_available.unwrap_or(self.config.clients_per_round);
             return self.num_selected().max(least as usize);

@@ -124,9 +124,11 @@ pub fn evaluate(
     }
 }
 
-/// Returns the result of `body`; its error with all causes, or its panic, as text. State that `body` left half-done after a panic is never
-/// used again: a trainer is dropped, and anything else ends the run.
-fn caught<T>(body: impl FnOnce() -> Result<T, BoxError>) -> Result<T, String> {
+/// Returns the result of `body`. State that `body` left half-done after a panic mustn't be used again: a trainer is dropped, and anything else ends the run.
+///
+/// # Errors
+/// Its error with all causes, or its panic, as text.
+pub fn caught<T>(body: impl FnOnce() -> Result<T, BoxError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result.map_err(|error| with_causes(error.as_ref())),
         Err(panic) => Err(format!("panicked: {}", panic_text(panic.as_ref()))),

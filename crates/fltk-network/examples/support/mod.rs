@@ -130,7 +130,7 @@ pub fn node_with(
     let prepared = Prepared { settings: SETTINGS, data: DATA, num_samples: 0, layout: layout(num_parameters), workers: 1 };
     let states = Carried::default();
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Copying { trained })) };
-    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, links: None }, &|| false)
+    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, evaluate: None, links: None }, &|| false)
 }
 
 /// Starts this example once more, in another mode, and returns its process and its output.

@@ -24,11 +24,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Limits, NodeReport, Reporter,
+    client_tests::Tested,
     errands::{About, Waiting},
     objects::Objects,
     spans::Spans,
 };
 use crate::{
+    client_tests::ClientTests,
+    errands::ErrandId,
     hub::{Hub, Joined, Lost, NodeId, Output, Refused},
     metrics::{Looks, Metrics, Phase},
     object::{Content, Digest, Receiving},
@@ -124,6 +127,10 @@ pub(super) struct Desk<'a> {
     pub(super) layout: Arc<Vec<TensorSpec>>,
     /// The errands of a run whose net is at nodes alone.
     pub(super) waiting: Waiting,
+    /// The evaluations by clients; `None` if the federator evaluates, or nodes without data of their own.
+    pub(super) client_tests: Option<ClientTests>,
+    /// Whoever waits for the evaluation with this number.
+    pub(super) tested: Option<(ErrandId, SyncSender<Tested>)>,
     /// The digest of the settings that errands have.
     pub(super) settings: SettingsDigest,
     states: Option<&'a dyn ClientStates>,
@@ -164,6 +171,8 @@ impl<'a> Desk<'a> {
             partial: BTreeMap::new(),
             layout,
             waiting: Waiting::default(),
+            client_tests: None,
+            tested: None,
             settings,
             states,
             report,
@@ -177,6 +186,11 @@ impl<'a> Desk<'a> {
             asked: BTreeMap::new(),
             spans: Spans::default(),
         }
+    }
+
+    /// Has clients evaluate, once at least `num` are there.
+    pub(super) fn with_tests_at(self, num: usize) -> Self {
+        Self { client_tests: Some(ClientTests::new(num)), ..self }
     }
 
     /// Takes inputs until the run is over, or nobody sends any more.
@@ -225,9 +239,13 @@ impl<'a> Desk<'a> {
                 self.links.insert(node, link);
                 (self.report)(NodeReport::Joined { node, joined: joined.clone() });
                 self.metrics.joined();
+                let own = joined.own;
                 let outputs = self.hub.joined(now, node, joined, &held);
                 let steps = self.waiting.errands.joined(node);
                 self.carry_out_errands(steps);
+                if let Some(own) = own {
+                    self.client_joined(node, own.client);
+                }
                 self.looks.look(Instant::now(), &self.hub, self.metrics);
                 outputs
             }
@@ -411,6 +429,7 @@ impl<'a> Desk<'a> {
                     }
                     let steps = self.waiting.errands.left(node);
                     self.carry_out_errands(steps);
+                    self.client_left(node);
                 }
                 Output::Over(key) => {
                     self.objects.over(key);

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{
     TICK,
+    client_tests::Tested,
     desk::{Desk, Input},
     objects::Holder,
 };
@@ -45,6 +46,8 @@ pub(super) enum About {
     Made { node: NodeId, id: ErrandId, num_bytes: u64, state: Box<ModelState> },
     /// An answer of a node.
     Said { node: NodeId, id: ErrandId, answer: Answer },
+    /// Somebody asks clients to evaluate a model.
+    Test { round: Round, state: Arc<ModelState>, reply: SyncSender<Tested> },
 }
 
 /// An answer of a node.
@@ -64,6 +67,14 @@ impl Desk<'_> {
     /// Takes a message about an errand.
     pub(super) fn take_about(&mut self, about: About) {
         let steps = match about {
+            About::Test { round, state, reply } => {
+                self.test_at_clients(round, state, reply);
+                return;
+            }
+            About::Said { node, id, answer } if self.client_tests.is_some() => {
+                self.client_said(node, id, answer);
+                return;
+            }
             About::Ask { errand, reply } => {
                 let (id, steps) = self.waiting.errands.ask(errand);
                 self.waiting.replies.insert(id, reply);

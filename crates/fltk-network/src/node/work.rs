@@ -13,6 +13,7 @@ use std::{
 use fltk_core::{
     client_terms::Arrays,
     ids::{ClientId, Round},
+    metrics::Evaluation,
     model_state::{ModelState, TensorSpec},
 };
 use fltk_fed::{round::SettingsDigest, transport::worker::Order};
@@ -25,11 +26,12 @@ use super::{
     links::Links,
     objects::Objects,
     tasks::{Tasks, Todo},
-    trainers::{Numbered, Outcome, Piece, Trainers, train},
+    trainers::{CarriedOut, Numbered, Outcome, Piece, Test, Trainers, train},
 };
 use crate::{
     object::{Bundle, Damage, Object, Receiving},
     wire::{
+        errand::{self, EvaluateMessage},
         order::{self, Key, Malformed, MeasureMessage, TrainMessage},
         v1::{self, from_node, to_node},
     },
@@ -96,6 +98,9 @@ impl Call {
                 fetching: None,
                 partial: None,
                 links: Links::new(trainers.links),
+                evaluates: trainers.evaluate.is_some(),
+                tests: VecDeque::new(),
+                session: 0,
             };
             runtime.block_on(async {
                 let mut outcomes = outcomes;
@@ -167,6 +172,12 @@ struct Loop<'a> {
     /// The object of which some bytes are there.
     partial: Option<(Kind, Receiving)>,
     links: Links<'a>,
+    /// True if the node evaluates models on its own samples.
+    evaluates: bool,
+    /// The models to evaluate that aren't all there, in the order in which they came.
+    tests: VecDeque<EvaluateMessage>,
+    /// The number of the session, from 0.
+    session: u64,
 }
 
 impl Loop<'_> {
@@ -174,7 +185,7 @@ impl Loop<'_> {
     async fn attend(
         &mut self,
         session: &mut Session,
-        outcomes: &mut mpsc::UnboundedReceiver<(Numbered, Outcome)>,
+        outcomes: &mut mpsc::UnboundedReceiver<CarriedOut>,
         stop: &dyn Fn() -> bool,
     ) -> Result<End, NodeError> {
         let held = self.tasks.held();
@@ -204,7 +215,10 @@ impl Loop<'_> {
                         Err(status) => return Ok(End::Lost(status.message().to_owned())),
                     }
                 }
-                Some((work, outcome)) = outcomes.recv() => self.done(work, outcome),
+                Some(carried_out) = outcomes.recv() => match carried_out {
+                    CarriedOut::Order(work, outcome) => self.done(work, outcome),
+                    CarriedOut::Test(test, outcome) => self.tested(test, outcome),
+                },
                 fetched = next_fetched(&mut self.fetching) => self.fetched(fetched)?,
                 () = tokio::time::sleep_until(self.links.next(tokio::time::Instant::now() + CHECK)) => None,
             };
@@ -225,6 +239,9 @@ impl Loop<'_> {
     /// Ends what belongs to a session that ended. What is done, or being done, stays.
     fn abandon(&mut self) {
         self.fetching = None;
+        // The federator asks again for what it still needs.
+        self.tests.clear();
+        self.session += 1;
         for pending in std::mem::take(&mut self.pending) {
             self.tasks.release(pending.work.key, u32::MAX);
             self.forget(&pending);
@@ -299,6 +316,15 @@ impl Loop<'_> {
                 };
             }
             Some(to_node::Message::Heartbeat(_)) => None,
+            Some(to_node::Message::Evaluate(message)) if self.evaluates => {
+                let message = EvaluateMessage::try_from(message).map_err(malformed)?;
+                if message.settings != self.prepared.settings {
+                    return Err(NodeError::Malformed("a model to evaluate is for other settings".to_owned()));
+                }
+                // One model is evaluated at a time: nobody waits for an earlier one.
+                self.tests = VecDeque::from([message]);
+                None
+            }
             Some(to_node::Message::Welcome(_) | to_node::Message::Initialize(_) | to_node::Message::Evaluate(_)) | None => {
                 return Err(NodeError::Malformed("it isn't one that comes now".to_owned()));
             }
@@ -322,6 +348,15 @@ impl Loop<'_> {
         self.running.remove(&work.key);
         let outcome = self.links.leaves(work, outcome, tokio::time::Instant::now())?;
         self.answer(work, outcome)
+    }
+
+    /// Returns the answer to an evaluation, if the session in which it was asked for goes on.
+    fn tested(&self, Test { id, session }: Test, outcome: Result<Evaluation, String>) -> Option<from_node::Message> {
+        let message = match outcome {
+            Ok(evaluation) => from_node::Message::Evaluated(errand::figures(id, &evaluation)),
+            Err(reason) => from_node::Message::ErrandFailed(v1::ErrandFailed { errand: id.0, reason, is_of_settings: false }),
+        };
+        (session == self.session).then_some(message)
     }
 
     /// Answers an order, if somebody still needs it.
@@ -367,6 +402,15 @@ impl Loop<'_> {
 
     /// Gives orders to the threads whose objects are all there.
     fn begin_complete(&mut self) {
+        for message in std::mem::take(&mut self.tests) {
+            match self.objects.model(message.model.digest) {
+                Some(model) => {
+                    let test = Test { id: message.id, session: self.session };
+                    let _ = self.to_workers.send(Piece::Test { test, round: message.round, model });
+                }
+                None => self.tests.push_back(message),
+            }
+        }
         let mut waiting = VecDeque::new();
         for pending in std::mem::take(&mut self.pending) {
             let (key, now) = (pending.work.key, tokio::time::Instant::now());
@@ -375,7 +419,7 @@ impl Loop<'_> {
                 Some(order) => {
                     self.running.insert(key);
                     // The threads live as long as this loop.
-                    let _ = self.to_workers.send(Piece { work: pending.work, order });
+                    let _ = self.to_workers.send(Piece::Order { work: pending.work, order });
                 }
                 None => waiting.push_back(pending),
             }
@@ -406,8 +450,10 @@ impl Loop<'_> {
             Message::Train(message) => message.objects.model.digest,
             Message::Measure(message) => message.model.digest,
         };
-        let pending = &self.pending;
-        self.objects.forget_large(|digest| pending.iter().any(|pending| model_of(pending) == digest));
+        let (pending, tests) = (&self.pending, &self.tests);
+        self.objects.forget_large(|digest| {
+            pending.iter().any(|pending| model_of(pending) == digest) || tests.iter().any(|test| test.model.digest == digest)
+        });
     }
 
     /// Returns the client and the round whose state an order goes on from.
@@ -420,7 +466,10 @@ impl Loop<'_> {
         if self.fetching.is_some() {
             return;
         }
-        let Some((kind, object)) = self.pending.iter().find_map(|pending| self.missing(pending)) else {
+        let of_orders = self.pending.iter().find_map(|pending| self.missing(pending));
+        let of_tests =
+            || self.tests.iter().map(|test| (Kind::Model, test.model)).find(|(_, model)| self.objects.model(model.digest).is_none());
+        let Some((kind, object)) = of_orders.or_else(of_tests) else {
             self.partial = None;
             return;
         };

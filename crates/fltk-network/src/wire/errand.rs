@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use fltk_core::{
+    ids::Round,
     metrics::Evaluation,
     model_state::{ModelState, TensorRole, TensorSpec},
     seed::Seed,
@@ -91,6 +92,38 @@ pub fn initialize(id: ErrandId, seed: Seed, settings: SettingsDigest) -> v1::Ini
 #[must_use]
 pub fn evaluate(id: ErrandId, round: u32, model: &Content, settings: SettingsDigest) -> v1::Evaluate {
     v1::Evaluate { errand: id.0, round, model: Some(model.object().into()), settings: settings.0.to_vec() }
+}
+
+/// A model to evaluate, without its numbers, as nodes get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluateMessage {
+    /// The number under which the node answers.
+    pub id: ErrandId,
+    /// The round after which it is the global model; 0 for the initial model.
+    pub round: Round,
+    /// The object with its numbers.
+    pub model: Object,
+    /// The digest of the settings that the node must have.
+    pub settings: SettingsDigest,
+}
+
+impl TryFrom<v1::Evaluate> for EvaluateMessage {
+    type Error = Malformed;
+
+    fn try_from(v1::Evaluate { errand, round, model, settings }: v1::Evaluate) -> Result<Self, Malformed> {
+        let model = Object::try_from(model.as_ref().ok_or(Malformed::Missing("model"))?)?;
+        let settings = settings.try_into().map_err(|_| Malformed::Invalid("settings aren't a digest".to_owned()))?;
+        Ok(Self { id: ErrandId(errand), round: Round(round), model, settings: SettingsDigest(settings) })
+    }
+}
+
+/// Returns the message with the figures of a model that a node evaluated. Counts of more classes than a message may have are left out.
+#[must_use]
+pub fn figures(id: ErrandId, evaluation: &Evaluation) -> v1::Evaluated {
+    let Evaluation { num_samples, loss, accuracy, confusion } = evaluation;
+    let counts = confusion.as_ref().and_then(|rows| Some((rows, u32::try_from(rows.len()).ok().filter(|num| *num <= CLASSES_MAX)?)));
+    let (confusion, num_classes) = counts.map_or((Vec::new(), 0), |(rows, num)| (rows.concat(), num));
+    v1::Evaluated { errand: id.0, num_samples: *num_samples, loss: *loss, accuracy: *accuracy, confusion, num_classes }
 }
 
 /// The model that a node made, without its numbers.
@@ -264,5 +297,25 @@ mod tests {
             evaluated(wrong.clone()).expect_err(&format!("{wrong:?}"));
         }
         evaluated(message(vec![], u32::MAX, 0.5)).expect_err("too many classes");
+    }
+
+    #[test]
+    fn a_node_reads_what_it_is_to_evaluate_and_says_what_it_found() {
+        let object = Content::of_bytes(vec![1, 2, 3]);
+        let settings = SettingsDigest([7; 32]);
+        let message = evaluate(ErrandId(4), 9, &object, settings);
+        let expected = EvaluateMessage { id: ErrandId(4), round: Round(9), model: object.object(), settings };
+        assert_eq!(EvaluateMessage::try_from(message.clone()).expect("it is whole"), expected);
+        EvaluateMessage::try_from(v1::Evaluate { model: None, ..message.clone() }).expect_err("no model");
+        EvaluateMessage::try_from(v1::Evaluate { settings: vec![7; 31], ..message }).expect_err("no digest");
+        let found = |num_classes: usize| {
+            let confusion = Some(vec![vec![1; num_classes]; num_classes]);
+            let evaluation = Evaluation { num_samples: 4, loss: 0.5, accuracy: 0.75, confusion };
+            let read = evaluated(figures(ErrandId(4), &evaluation)).expect("figures");
+            (evaluation, read)
+        };
+        let (evaluation, read) = found(3);
+        assert_eq!(read, (ErrandId(4), evaluation));
+        assert_eq!(found(1001).1.1.confusion, None);
     }
 }

@@ -5,7 +5,7 @@
 /// | version | since fltk | may talk to |
 /// |---|---|---|
 /// | 1 | 0.1.0 | 1, unless the net is a module in Python |
-/// | 2 | 0.1.0 | 1, 2: adds errands, for nets that are modules in Python |
+/// | 2 | 0.1.0 | 1, 2: adds errands, for nets that are modules in Python, and evaluations by clients that have data of their own |
 ///
 /// A version is added when a message means something else than before, or has to be understood that wasn't there. Fields that may be ignored need no new version. A
 /// version is removed once no program that speaks it is in use.

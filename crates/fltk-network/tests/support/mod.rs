@@ -225,7 +225,7 @@ pub fn node_at(
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         Ok(Box::new(Keeping { dummy, states: &states, compression: compression.clone(), before }))
     };
-    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, links: None }, &stop)
+    call.work(&prepared, &Trainers { make: &make, states: &states, is_of_settings: &|_, _| false, evaluate: None, links: None }, &stop)
 }
 
 pub fn bits(state: &ModelState) -> Vec<u32> {

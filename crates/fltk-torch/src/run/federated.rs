@@ -23,7 +23,7 @@ use fltk::{
 use fltk_core::{
     event::RunEvent, experiment::FederatedConfig, ids::Round, model_state::ModelState, schedule::LearningRates, server_state::ServerState,
 };
-use fltk_data::{ClientSamples, Dataset, Division, digest::training_digest, partition::root_samples};
+use fltk_data::{ClientSamples, Dataset, Division, Origin, digest::training_digest, partition::root_samples};
 use fltk_fed::{
     BoxError,
     client::ClientStates,
@@ -176,7 +176,10 @@ pub fn run(
         Some(model) => {
             let federation = resume(setup.clone(), model.state()?)?;
             let test = evaluations(model);
-            if has_nodes {
+            if dataset.provenance.origin == Origin::Clients {
+                tracing::info!("`{}` isn't on this machine: clients evaluate the model on their own test sets", job.task.dataset.name());
+                network.run(Rounds::TestedByClients(Box::new(federation)), &mut observer)?
+            } else if has_nodes {
                 network.run(Rounds::Here(Box::new(federation), Box::new(test)), &mut observer)?
             } else {
                 // In parallel, modules that use libtorch's single random generator would disturb each other.

@@ -14,8 +14,8 @@ use fltk::{
     run_group::{job_hex, one_each, wait_for_others},
     split::{given_cohorts, train_and_test},
 };
-use fltk_core::experiment::{DatasetConfig, Experiment, FederatedConfig, Setting};
-use fltk_data::{Dataset, Division, SAMPLES_MADE_MAX};
+use fltk_core::experiment::{Experiment, FederatedConfig, Setting, Training};
+use fltk_data::{DataError, Dataset, Division, Provenance, SAMPLES_MADE_MAX};
 use fltk_fed::{round::SetupError, strategy};
 use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::End, named};
 use fltk_train::nets::{InputShape, check_takes};
@@ -199,7 +199,7 @@ impl<'a> Group<'a> {
         let mut datasets = Datasets::new();
         for job in jobs.iter().filter(|job| !ended.contains_key(&job.index)) {
             provenance::check_network(self.context, begun.get(&job.index), job)?;
-            check_fits(job, &*self.dataset(&mut datasets, &job.task.dataset)?, self.context.base)?;
+            check_fits(job, &*self.dataset(&mut datasets, &job.task, begun.get(&job.index))?, self.context.base)?;
         }
         let mut failures = Vec::new();
         for job in &jobs {
@@ -216,7 +216,7 @@ impl<'a> Group<'a> {
                     continue;
                 }
                 (_, folder) => {
-                    let dataset = self.dataset(&mut datasets, &job.task.dataset)?;
+                    let dataset = self.dataset(&mut datasets, &job.task, folder.as_ref())?;
                     let folder = folder.map_or_else(|| self.new_folder(job, jobs.len(), &dataset), Ok)?;
                     let path = folder.path().to_path_buf();
                     self.context.termination.has_folder(&folder);
@@ -288,16 +288,29 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The data set of `config`, which is read only once.
+    /// The data set of `task`, which is read only once. If its clients have data of their own and it isn't on this machine, it is one without samples; so it stays for a run that `begun` without.
     ///
     /// # Errors
     /// If the data set is missing or damaged.
-    pub fn dataset(&self, datasets: &mut Datasets, config: &DatasetConfig) -> anyhow::Result<Arc<Dataset>> {
-        let key = format!("{config:?}");
+    pub fn dataset(&self, datasets: &mut Datasets, task: &Training, begun: Option<&RunFolder>) -> anyhow::Result<Arc<Dataset>> {
+        let config = &task.dataset;
+        let has_own_data = matches!(&task.setting, Setting::Federated(federated) if federated.has_own_data());
+        let begun_without = has_own_data
+            && begun.and_then(|begun| begun.description().provenance.get("source")).is_some_and(|source| source == Provenance::OF_CLIENTS);
+        let key = format!("{begun_without} {has_own_data} {config:?}");
         if let Some(dataset) = datasets.get(&key) {
             return Ok(Arc::clone(dataset));
         }
-        let dataset = Arc::new(fltk_data::load(config, self.context.base, self.context.locations).or_exit(Exit::Data)?);
+        let of_clients = || if has_own_data && config.path.is_none() { fltk_data::of_clients(config.name()) } else { Ok(None) };
+        let known = if begun_without { of_clients().or_exit(Exit::Data)? } else { None };
+        let loaded = known.map_or_else(|| fltk_data::load(config, self.context.base, self.context.locations), Ok);
+        let dataset = match loaded {
+            Err(missing @ (DataError::Missing { .. } | DataError::NoCache { .. })) => {
+                of_clients().or_exit(Exit::Data)?.ok_or(missing).or_exit(Exit::Data)?
+            }
+            loaded => loaded.or_exit(Exit::Data)?,
+        };
+        let dataset = Arc::new(dataset);
         datasets.insert(key, Arc::clone(&dataset));
         Ok(dataset)
     }

@@ -3,8 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
-    sync::atomic::Ordering,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -16,12 +15,14 @@ use fltk::{
 };
 use fltk_core::{
     experiment::{FederatedConfig, Setting},
-    ids::ClientId,
+    ids::{ClientId, Round},
+    metrics::Evaluation,
     model_state::ModelState,
 };
-use fltk_data::{Dataset, Division, digest::training_digest, partition::root_samples};
+use fltk_data::{BatchPlan, Dataset, Division, digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
 use fltk_fed::{
+    BoxError,
     client::ClientStates,
     compression::Compression,
     simulation::{Fleet, update_bytes},
@@ -29,8 +30,9 @@ use fltk_fed::{
     transport::worker::Order,
 };
 use fltk_network::node::{
-    Access, Address, Call, Carried, ImposeLinks, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers, Transfers,
+    Access, Address, Call, Carried, Evaluate, ImposeLinks, Introduction, Job as NodeJob, NodeError, Prepared, Proxy, Trainers, Transfers,
 };
+use fltk_train::{evaluate_plan, losses};
 
 use super::{
     Context, Stopped,
@@ -170,7 +172,6 @@ fn take_part(
     let layout = Arc::clone(&model.state()?.layout);
     // Modules with dropout share libtorch's single random generator.
     let workers = if model.draws_from_libtorch() { 1 } else { u32::try_from(context.workers.get()).unwrap_or(u32::MAX) };
-    drop(model);
     let carried = Carried::default();
     let at_node = match own_data {
         Some(own) => Some(NodeStates::open(own, &call.job().run, job.task.checkpoint_every)?),
@@ -184,7 +185,18 @@ fn take_part(
     let bytes_up = |model: &ModelState| update_bytes(model, strategy, compression.as_ref());
     let impose = |order: &Order| fleet.as_ref().map_or_else(Transfers::default, |fleet| transfers(fleet, config, &bytes_up, order));
     let links = if fleet.is_some() { Some(&impose as &ImposeLinks<'_>) } else { None };
-    let trainers = Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client), links };
+    let evaluating = Mutex::new(model);
+    let loss = losses::find(&job.task.loss)?;
+    let evaluate = |_: Round, state: &ModelState| -> Result<Evaluation, BoxError> {
+        // A model that another thread left half-done gets all of its numbers anew.
+        let mut model = evaluating.lock().unwrap_or_else(PoisonError::into_inner);
+        model.set_state(state)?;
+        let plan = BatchPlan::test(dataset, model.image_input(), job.task.train.test_batch_size as usize)?;
+        Ok(evaluate_plan(&model, plan, loss, context.workers.get())?)
+    };
+    let evaluate = own_client.map(|_| &evaluate as &Evaluate<'_>);
+    let trainers =
+        Trainers { make: &make, states: &carried, is_of_settings: &|round, client| failures.has(round, client), evaluate, links };
     let stop = || context.stop.load(Ordering::Relaxed);
     let num_samples = own_client.map_or(0, |_| dataset.train.len() as u64);
     let own_samples = own_client.map_or_else(String::new, |_| format!(" and {} samples of its own", dataset.train.len()));

@@ -101,7 +101,7 @@ pub fn client(
         let took_part = federated_rank::take_part(context, &job.task, place, credentials, &mut is_complete);
         return took_part.map(|()| None).map_err(|error| named(or_stopped(error, context), place));
     }
-    let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
+    let dataset = group.dataset(&mut super::Datasets::new(), &job.task, None)?;
     check_fits(&job, &dataset, context.base)?;
     tracing::debug!("data set `{}`: {} samples to train on, {} to test", job.task.dataset.name(), dataset.train.len(), dataset.test.len());
     let finished = match begun.launcher {

@@ -81,14 +81,23 @@ pub enum Security {
 pub enum Rounds<'a> {
     /// Those of a net that is in this process, too.
     Here(Box<Federation>, Box<dyn Evaluator + 'a>),
+    /// Those whose clients evaluate, since there is no test set here.
+    TestedByClients(Box<Federation>),
     /// Those of a net that only nodes compute with.
     AtNodes(AtNodesOnly<'a>),
 }
 
 impl Rounds<'_> {
-    fn run(self, federator: Federator<'_>, stop: &AtomicBool, observer: &mut Observer<'_>) -> Result<Arc<ModelState>, RunError> {
+    fn run(
+        self,
+        federator: Federator<'_>,
+        samples_max: Option<u64>,
+        stop: &AtomicBool,
+        observer: &mut Observer<'_>,
+    ) -> Result<Arc<ModelState>, RunError> {
         match self {
             Self::Here(federation, evaluator) => federator.run(*federation, evaluator, stop, observer),
+            Self::TestedByClients(federation) => federator.run_tested_by_clients(*federation, samples_max, stop, observer),
             Self::AtNodes(federation) => federator.run_at_nodes(federation, stop, observer),
         }
     }
@@ -212,7 +221,7 @@ impl Network<'_> {
             is_of_settings: &|round, client| self.failures.add(round, client),
             metrics: Arc::clone(&self.context.metrics),
         };
-        let outcome = rounds.run(federator, &self.context.stop, observer);
+        let outcome = rounds.run(federator, self.config.max_samples, &self.context.stop, observer);
         if let (Ok(_), Some(path)) = (&outcome, own_folder)
             && let Err(error) = std::fs::remove_dir_all(&path)
         {
@@ -278,7 +287,7 @@ impl Network<'_> {
             is_of_settings: &|round, client| self.failures.add(round, client),
             metrics: Arc::clone(&self.context.metrics),
         };
-        let outcome = nodes.around(|| rounds.run(federator, &halt, observer));
+        let outcome = nodes.around(|| rounds.run(federator, self.config.max_samples, &halt, observer));
         match outcome {
             // The nodes are the reason.
             (Err(RunError::Stopped { .. }), Err(problem)) => Err(problem),

@@ -67,7 +67,7 @@ fn elsewhere(source: &Source, locations: &Locations) -> Option<PathBuf> {
         Origin::Folder(path) | Origin::Archive(path) => {
             Some(path).filter(|path| locations.cache.as_ref().is_none_or(|cache| !path.starts_with(cache)))
         }
-        Origin::Embedded | Origin::Made | Origin::Own(_) => None,
+        Origin::Embedded | Origin::Made | Origin::Own(_) | Origin::Clients => None,
     };
     let path = locate(source, locations).and_then(found)?;
     // A copy that can't be read doesn't count.

@@ -47,7 +47,7 @@ pub fn run(cli: &Cli, locations: &LocationArgs) -> anyhow::Result<()> {
             Some(fltk_data::Origin::Folder(path) | fltk_data::Origin::Archive(path) | fltk_data::Origin::Own(path)) => {
                 path.display().to_string()
             }
-            None => format!("no: fltk data fetch {}", row.name),
+            Some(fltk_data::Origin::Clients) | None => format!("no: fltk data fetch {}", row.name),
         };
         let download = if row.download_bytes == 0 { String::new() } else { format!("{:.1} MB", megabytes(row.download_bytes)) };
         table.add_row([row.name.to_owned(), row.title.to_owned(), row.license.to_owned(), download, here]);
