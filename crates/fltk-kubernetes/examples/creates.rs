@@ -5,6 +5,7 @@
 //! is read that a job's config maps need. Nothing is watched, planned or recorded.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     sync::{
         Arc,
@@ -97,7 +98,7 @@ fn bodies(namespace: &str, run: &str, files: &[String]) -> Result<Vec<Bodies>, E
     let (run, namespace) = (run.to_owned(), namespace.to_owned());
     // Its jobs are compared with others that have no Secret.
     let issue = || Err("these jobs have no nodes".to_owned());
-    let context = RunContext { run, namespace, image, config, experiment, catalogues: catalogues(), issue };
+    let context = RunContext { run, namespace, image, config, experiment, catalogues: catalogues(), modules: BTreeMap::new(), issue };
     let bodies = specs.iter().map(|spec| {
         let mut manifests = context.manifests(spec, 1, &Credentials::none());
         manifests.config_maps.iter_mut().for_each(|config_map| config_map["metadata"]["ownerReferences"] = json!([owner(&spec.id)]));

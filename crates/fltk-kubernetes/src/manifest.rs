@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is carried out once, and at creation with its stream's start time, which tells streams apart |
 //! | `ConfigMap`, one per role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
+//! | `ConfigMap`s, for TorchScript modules | `module-<part>-<job>-<replication>` | the job's module, or a part of it; owned by the job, and gone with it |
 //! | `Secret`, for federated jobs with nodes | `credentials-<job>-<tag>` | the credentials of its federator and nodes; owned by the job, and gone with it |
 //! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | the common settings of the run's pods, one per number of pods of a job |
 //! | the same, for commands | `fltk-<digest of run>-<pods>-command-<task>` | the settings of the pods of a program of the user's own |
@@ -15,6 +16,7 @@ mod config_map;
 mod credentials;
 mod legal;
 mod limit;
+mod module;
 mod names;
 mod network_policy;
 mod pod;
@@ -23,11 +25,9 @@ mod train_job;
 
 use std::collections::BTreeSet;
 
-use fltk_core::{
-    catalogue::Catalogues,
-    experiment::{Experiment, NetworkConfig},
-};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment};
 use fltk_plan::{Amounts, JobSpec, Role, job::num_pods};
+use fltk_records::stream_folder::Modules;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value as Json;
 
@@ -39,6 +39,7 @@ pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
 pub use self::{
     credentials::Credentials,
+    module::MODULE_BYTES_MAX,
     names::{
         ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, ANNOTATION_CREDENTIALS, COMMAND_LABEL, JOB_LABEL, RUN_LABEL, job_name, run_selector,
         runtime_name,
@@ -61,6 +62,8 @@ pub struct RunContext {
     pub experiment: Experiment,
     /// The catalogues with which the experiments of pods are read again.
     pub catalogues: &'static Catalogues,
+    /// The TorchScript modules that travel with its jobs, by their paths in the experiment.
+    pub modules: Modules,
     /// Issues the credentials of a federated job with nodes, by an authority of its own.
     pub issue: Issue,
 }
@@ -89,7 +92,9 @@ impl RunContext {
             Backend::TrainJob => train_job::manifest(self, spec, attempt, name.as_deref()),
         };
         let secret = name.map(|name| credentials::manifest(self, spec, &name, credentials));
-        Manifests { job, config_maps: config_map::manifests(self, spec), secret }
+        let mut config_maps = config_map::manifests(self, spec);
+        config_maps.extend(module::manifests(self, spec));
+        Manifests { job, config_maps, secret }
     }
 
     /// The new credentials of `spec`; empty ones if it needs none.
@@ -176,13 +181,10 @@ impl RunContext {
                     task.name
                 ));
             }
-            let net = match task.training().map(|training| &training.network) {
-                Some(NetworkConfig::TorchScript { torchscript }) => Some(torchscript),
-                Some(NetworkConfig::Named(_) | NetworkConfig::Block { .. } | NetworkConfig::Python(_)) | None => None,
-            };
-            let data = task.training().and_then(|training| training.dataset.path.as_ref());
+            let net = task.training().and_then(|training| training.network.torchscript());
+            let data = task.training().and_then(|training| training.dataset.path.as_deref());
             let named = task.files().into_iter().map(|(_, path)| path);
-            let paths = net.into_iter().chain(data).map(String::as_str).chain(named);
+            let paths = net.filter(|path| !self.modules.contains_key(*path)).into_iter().chain(data).chain(named);
             for path in paths.filter(|path| !path.starts_with('/')) {
                 refusals.push(format!(
                     "task `{}`: `{path}` is relative to the experiment file, whose folder pods don't have: name a path in the image, or on a volume",

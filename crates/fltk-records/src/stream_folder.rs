@@ -6,6 +6,7 @@
 //!   experiment.yaml   the experiment, every default written out
 //!   cluster.json      the settings of the cluster, if its jobs run on one
 //!   trace.txt         the arrivals as they were written, CSV or JSON, if they come from a trace
+//!   module-<SHA-256>.pt    the TorchScript modules that travel with jobs to a cluster
 //!   journal.jsonl     the events, in order
 //!   lock              held by the single orchestrator
 //!   jobs.csv, jobs.sqlite, events.out.tfevents.*    derived from the journal, for other programs
@@ -17,6 +18,7 @@ mod listing;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use fltk_core::{catalogue::Catalogues, experiment::Experiment, name::Name};
@@ -36,6 +38,12 @@ const EXPERIMENT: &str = "experiment.yaml";
 const CLUSTER: &str = "cluster.json";
 const TRACE: &str = "trace.txt";
 const JOURNAL: &str = "journal.jsonl";
+
+/// The beginning of the names of modules.
+const MODULE: &str = "module-";
+
+/// The largest module in such a folder, in bytes.
+const MODULE_BYTES_MAX: u64 = 64 << 20;
 
 /// The largest text in such a folder, in bytes: a trace of a million arrivals.
 const TEXT_BYTES_MAX: u64 = 256 << 20;
@@ -72,6 +80,17 @@ pub struct StreamTexts {
     pub cluster: Option<String>,
     /// The arrivals of its trace, as CSV or JSON.
     pub trace: Option<String>,
+    /// The TorchScript modules that travel with its jobs, by their [names](module_name) in its folder.
+    pub modules: Modules,
+}
+
+/// TorchScript modules by their [names](module_name).
+pub type Modules = BTreeMap<String, Arc<[u8]>>;
+
+/// Returns the name of a TorchScript module that travels with jobs: it says the SHA-256 of the file.
+#[must_use]
+pub fn module_name(bytes: &[u8]) -> String {
+    format!("{MODULE}{}.pt", hex::encode(Sha256::digest(bytes)))
 }
 
 impl StreamTexts {
@@ -82,9 +101,11 @@ impl StreamTexts {
         [(EXPERIMENT, self.experiment.as_str())].into_iter().chain(optional)
     }
 
-    /// Returns the SHA-256 of each text, lower-case hex, by the name of its file.
+    /// Returns the SHA-256 of each text and module, lower-case hex, by the name of its file.
     fn digests(&self) -> BTreeMap<String, String> {
-        self.by_file().map(|(name, text)| (name.to_owned(), hex::encode(Sha256::digest(text)))).collect()
+        let texts = self.by_file().map(|(name, text)| (name, text.as_bytes()));
+        let modules = self.modules.iter().map(|(name, bytes)| (name.as_str(), &**bytes));
+        texts.chain(modules).map(|(name, bytes)| (name.to_owned(), hex::encode(Sha256::digest(bytes)))).collect()
     }
 }
 
@@ -109,6 +130,7 @@ impl StreamFolder {
         folder::create(root, &path, |new| {
             let write = |name: &str, text: &str| files::write_new(&new.join(name), text.as_bytes());
             texts.by_file().try_for_each(|(name, text)| write(name, text))?;
+            texts.modules.iter().try_for_each(|(name, bytes)| files::write_new(&new.join(name), bytes))?;
             let json = serde_json::to_string_pretty(&recorded).expect("texts and a time can always be written");
             write(DESCRIPTION, &format!("{json}\n"))?;
             Journal::<E>::create(&new.join(JOURNAL))?;
@@ -169,7 +191,14 @@ impl StreamFolder {
     /// If a file can't be read.
     pub fn texts(&self) -> Result<StreamTexts, RunError> {
         let optional = |name: &str| files::is_there(&self.path.join(name)).then(|| self.text(name)).transpose();
-        Ok(StreamTexts { experiment: self.text(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)? })
+        let mut modules = Modules::new();
+        for name in self.files_sha256.keys().filter(|name| name.starts_with(MODULE) && !name.contains('/')) {
+            let path = self.path.join(name);
+            if files::is_there(&path) {
+                modules.insert(name.clone(), files::read(&path, MODULE_BYTES_MAX)?.into());
+            }
+        }
+        Ok(StreamTexts { experiment: self.text(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)?, modules })
     }
 
     /// Checks that its texts are those that it was started with. Earlier versions recorded no digests: then nothing is checked.
@@ -264,10 +293,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn stream_folder_has_the_modules_that_travel() {
+        let root = tempfile::tempdir().unwrap();
+        let module: Arc<[u8]> = vec![1, 2, 3].into();
+        let name = module_name(&module);
+        let modules = Modules::from([(name.clone(), module)]);
+        let texts = StreamTexts { experiment: "a".to_owned(), modules, ..StreamTexts::default() };
+        let folder = StreamFolder::create::<RunEvent>(root.path(), &StreamDescription::example(), &texts).unwrap();
+        folder.check_texts().unwrap();
+        let open = || StreamFolder::open(folder.path()).unwrap();
+        assert_eq!(open().texts().unwrap(), texts);
+        let check = |now: &str| {
+            let said = open().check_texts().unwrap_err().to_string();
+            assert!(said.contains(&name) && said.contains("started with SHA-256 039058c6") && said.contains(now), "{said}");
+        };
+        fs::write(folder.path().join(&name), [1, 2, 4]).unwrap();
+        check("now it has SHA-256");
+        fs::remove_file(folder.path().join(&name)).unwrap();
+        check("now it has nothing");
+    }
+
+    #[test]
     fn stream_folder_has_the_texts_of_its_first_start() {
         let root = tempfile::tempdir().unwrap();
         let description = StreamDescription::example();
-        let texts = StreamTexts { experiment: "a".to_owned(), cluster: None, trace: Some("b".to_owned()) };
+        let texts = StreamTexts { experiment: "a".to_owned(), trace: Some("b".to_owned()), ..StreamTexts::default() };
         let path = StreamFolder::create::<RunEvent>(root.path(), &description, &texts).unwrap().path().to_owned();
         let open = || StreamFolder::open(&path).unwrap();
         assert_eq!((open().description(), open().texts().unwrap()), (&description, texts));

@@ -41,7 +41,7 @@ pub mod train;
 pub use error::TrainError;
 pub use evaluate::{evaluate, evaluate_plan};
 pub use local::{LocalClient, LocalTrainer, normalizer};
-pub use model::{Model, module_sha256, parameters_sha256};
+pub use model::{Model, module_bytes, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
 pub use process::{exit, share_one_heap};
 pub use ranks::{RankOptions, Ranks};

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tch::{Device, Tensor};
 use torch_dist::ProcessGroup;
 
-pub use self::torchscript::module_sha256;
+pub use self::torchscript::{module_bytes, module_sha256};
 use crate::{
     TrainError,
     layers::{Linear, Mode, Pass},

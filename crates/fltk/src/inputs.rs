@@ -79,6 +79,14 @@ fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<SourceFile> {
     read().with_context(|| cannot_read(path)).or_exit(Exit::Experiment)
 }
 
+/// Reads a file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// If it can't be read, or is larger.
+pub fn read_small(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    read_bytes(path, bytes_max).with_context(|| cannot_read(path))
+}
+
 fn read_bytes(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
     // Checked before it is opened: opening a named pipe without a writer would block. A shell's own pipes have a writer.
     let kind = std::fs::metadata(path)?.file_type();

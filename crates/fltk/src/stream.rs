@@ -105,7 +105,7 @@ impl Begun {
         let place = match texts.cluster {
             None => Place::Here,
             #[cfg(feature = "cluster")]
-            Some(text) => Place::Kubernetes(Box::new(kubernetes::context_of(&run, &inputs, &source("cluster.json", text))?)),
+            Some(text) => Place::Kubernetes(Box::new(kubernetes::context_of(&run, &inputs, &source("cluster.json", text), texts.modules)?)),
             #[cfg(not(feature = "cluster"))]
             Some(_) => {
                 let message = format!("`{}` is a stream for Kubernetes, which this program was built without", folder.path().display());

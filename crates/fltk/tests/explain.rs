@@ -54,7 +54,8 @@ fn stream(home: &Path, name: &str, is_cluster: bool, events: impl FnOnce(&[JobId
     let mut config = KubernetesConfig::of_stream(experiment.stream.as_ref());
     (config.namespace, config.image) = (Some("training".to_owned()), Some("fltk:1".to_owned()));
     let cluster = is_cluster.then(|| value!({ "kubernetes": config }).to_string());
-    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster, trace: Some(TRACE.to_owned()) };
+    let texts =
+        StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster, trace: Some(TRACE.to_owned()), ..StreamTexts::default() };
     let description = samples::stream_description(name, "s");
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let trace = fltk_core::arrivals::read_trace("trace.csv", TRACE).unwrap();

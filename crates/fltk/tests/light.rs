@@ -57,7 +57,7 @@ fn stream(home: &Path) -> JobId {
     let source = SourceFile { name: "stream.yaml".to_owned(), text };
     let experiment =
         fltk_experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
-    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: None, trace: None };
+    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), ..StreamTexts::default() };
     let description = record::samples::stream_description("batch", experiment.name.as_ref());
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let (mut journal, _) = folder.journal::<StreamEvent>().unwrap();

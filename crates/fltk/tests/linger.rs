@@ -59,7 +59,7 @@ fn ended(home: &Path, last: Outcome) {
     config.namespace = Some("training".to_owned());
     config.image = Some("fltk:1".to_owned());
     let cluster = serde_json::to_string_pretty(&serde_json::json!({ "kubernetes": config })).unwrap() + "\n";
-    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: Some(cluster), trace: None };
+    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: Some(cluster), ..StreamTexts::default() };
     let description = samples::stream_description(NAME, "s");
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let specs = jobs(&experiment, NAME, 0, &[]).unwrap();

@@ -55,7 +55,7 @@ fn runs_are_found_by_the_name_that_they_were_started_with() {
     let names: Vec<&str> = exported.as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap()).collect();
     assert_eq!(names, [&first, &second, &alone]);
     assert!(said(at, &["runs", "show", "nobody"], 6).contains("`nobody` is not a run's folder"));
-    let texts = StreamTexts { experiment: "name: exp\n".to_owned(), cluster: None, trace: None };
+    let texts = StreamTexts { experiment: "name: exp\n".to_owned(), ..StreamTexts::default() };
     StreamFolder::create::<RunEvent>(&at.join("runs"), &stream_description("batch", "exp"), &texts).unwrap();
     assert!(said(at, &["runs", "show", "batch"], 6).contains("`batch` is a stream, not a run\nhint: `fltk runs jobs batch`"));
 }

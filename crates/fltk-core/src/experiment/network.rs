@@ -31,6 +31,17 @@ pub enum NetworkConfig {
     Python(PythonNet),
 }
 
+impl NetworkConfig {
+    /// Returns the path of the TorchScript module; `None` if it is another kind of net.
+    #[must_use]
+    pub fn torchscript(&self) -> Option<&str> {
+        match self {
+            Self::TorchScript { torchscript } => Some(torchscript),
+            Self::Named(_) | Self::Block { .. } | Self::Python(_) => None,
+        }
+    }
+}
+
 /// A net that a function in Python makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PythonNet {

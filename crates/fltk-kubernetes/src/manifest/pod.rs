@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use fltk_plan::{Amounts, JobSpec};
 use k8s_openapi::{
     api::core::v1::{
-        ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSpec,
-        ResourceRequirements, Volume, VolumeMount,
+        ConfigMapProjection, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
+        PersistentVolumeClaimVolumeSource, PodSpec, ProjectedVolumeSource, ResourceRequirements, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -155,10 +155,19 @@ fn mount(name: &str, path: &str) -> VolumeMount {
     VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
 }
 
-/// The volume of the experiment, and its mount.
-pub fn experiment_volume(config_map: String) -> (Volume, VolumeMount) {
-    let source = ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() };
-    let volume = Volume { name: EXPERIMENT_VOLUME.to_owned(), config_map: Some(source), ..Volume::default() };
+/// The volume of the experiment, with that of its module if it has one that travels, in these config maps; and its mount.
+pub fn experiment_volume(config_map: String, modules: Vec<String>) -> (Volume, VolumeMount) {
+    let mut volume = Volume { name: EXPERIMENT_VOLUME.to_owned(), ..Volume::default() };
+    if modules.is_empty() {
+        volume.config_map = Some(ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() });
+    } else {
+        let source = |name| VolumeProjection {
+            config_map: Some(ConfigMapProjection { name, ..ConfigMapProjection::default() }),
+            ..VolumeProjection::default()
+        };
+        let sources = std::iter::once(config_map).chain(modules).map(source).collect();
+        volume.projected = Some(ProjectedVolumeSource { sources: Some(sources), ..ProjectedVolumeSource::default() });
+    }
     let mount = VolumeMount {
         name: EXPERIMENT_VOLUME.to_owned(),
         mount_path: EXPERIMENT_PATH.to_owned(),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     RunContext, command, credentials,
     limit::object_limit,
+    module,
     names::{ANNOTATION_ATTEMPT, ANNOTATION_CREDENTIALS, annotations, config_map_name, job_name, labels},
     pod,
 };
@@ -63,7 +64,7 @@ fn pod_of_command(context: &RunContext, config: &CommandConfig, spec: &JobSpec, 
 
 fn pod_of_training(context: &RunContext, spec: &JobSpec, pods: &Pod, secret: Option<&str>) -> PodSpec {
     let mut pod = pod::spec(context, CONTAINER);
-    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, pods.role))];
+    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, pods.role), module::names(context, spec))];
     mounted.extend(secret.map(|name| credentials::volume(name, pods.role)));
     let (volumes, mounts): (Vec<_>, Vec<_>) = mounted.into_iter().unzip();
     pod.volumes.get_or_insert_default().extend(volumes);

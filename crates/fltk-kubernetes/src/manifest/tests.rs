@@ -1,9 +1,11 @@
 //! Tests of manifests against golden files, and of properties of names.
 
+use std::collections::BTreeMap;
+
 use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{Choice, Value},
-    experiment::{DataPlace, Setting},
+    experiment::{DataPlace, NetworkConfig, Setting},
 };
 use fltk_experiment::{SourceFile, parse};
 use fltk_plan::jobs;
@@ -82,7 +84,8 @@ pub fn context(kubernetes: &str) -> RunContext {
     assert!(warnings.is_empty());
     let config = config.or_of(experiment.stream.as_ref());
     let (namespace, image) = (config.namespace.clone().unwrap(), config.image.clone().unwrap());
-    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment, catalogues: catalogues(), issue: || Ok(issued()) }
+    let modules = BTreeMap::new();
+    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment, catalogues: catalogues(), modules, issue: || Ok(issued()) }
 }
 
 fn yaml(context: &RunContext, task: &str) -> String {
@@ -210,7 +213,39 @@ fn unsupported_pod_settings_are_refused() {
     assert!(refusals.contains("`data/mine`") && refusals.contains("`scheduling_policy`"), "{refusals}");
 }
 
-/// Pods don't have the files beside the experiment file: a partition's or a selection's is on a volume or in the image, as a TorchScript module is.
+/// A small module is one config map beside the experiment's, a larger one several; all are projected into one folder.
+#[test]
+fn modules_travel_as_config_maps() {
+    for backend in ["pytorchjob", "trainjob"] {
+        for (num_bytes, keys) in [(3, &["net.pt"][..]), (896 << 10, &["net.pt"]), ((896 << 10) + 1, &["net.pt.0", "net.pt.1"])] {
+            let mut context = context(&format!("kubernetes: {{ backend: {backend} }}"));
+            let network = NetworkConfig::TorchScript { torchscript: "net.pt".to_owned() };
+            context.experiment.tasks[0].training_mut().expect("it trains").network = network;
+            assert!(context.refusals().iter().any(|refusal| refusal.contains("`net.pt` is relative")), "nobody has the file");
+            let bytes: Vec<u8> = (0..=255).cycle().take(num_bytes).collect();
+            context.modules = BTreeMap::from([("net.pt".to_owned(), bytes.clone().into())]);
+            assert_eq!(context.refusals(), [""; 0]);
+            let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
+            let [with, without] = [0, 1].map(|task| specs.iter().find(|spec| spec.arrival.task == task).unwrap());
+            let Manifests { job, config_maps, .. } = context.manifests(with, 1, &issued());
+            let maps: Vec<ConfigMap> = config_maps.into_iter().map(|map| serde_json::from_value(map).unwrap()).collect();
+            let parts: Vec<&ConfigMap> = maps.iter().filter(|map| map.binary_data.is_some()).collect();
+            let found: Vec<(&str, &[u8])> =
+                parts.iter().flat_map(|map| map.binary_data.iter().flatten()).map(|(key, part)| (&**key, &part.0[..])).collect();
+            assert_eq!(found.iter().map(|(key, _)| *key).collect::<Vec<_>>(), keys);
+            assert_eq!(found.iter().flat_map(|(_, part)| *part).copied().collect::<Vec<u8>>(), bytes);
+            assert!(parts.iter().all(|map| map.immutable == Some(true)));
+            let job = job.to_string();
+            for name in parts.iter().map(|map| map.metadata.name.as_deref().unwrap()) {
+                assert!(job.contains(&format!("{{\"configMap\":{{\"name\":\"{name}\"}}}}")), "{job}");
+            }
+            let Manifests { job, config_maps, .. } = context.manifests(without, 1, &issued());
+            assert!(!job.to_string().contains("projected") && config_maps.iter().all(|map| map["binaryData"].is_null()));
+        }
+    }
+}
+
+/// Pods don't have the files beside the experiment file: a partition's or a selection's is on a volume or in the image.
 #[test]
 fn files_beside_the_experiment_are_refused() {
     let mut context = context("kubernetes: {}");

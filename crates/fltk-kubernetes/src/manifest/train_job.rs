@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::{
     RunContext, command, credentials,
     limit::object_limit,
+    module,
     names::{
         ANNOTATION_ATTEMPT, ANNOTATION_CREDENTIALS, annotations, command_label, command_runtime_name, config_map_name, job_name, labels,
         run_labels, runtime_name,
@@ -82,7 +83,7 @@ fn fields_of_command(context: &RunContext, config: &CommandConfig, spec: &JobSpe
 /// The fields of a job that trains.
 fn fields_of_training(context: &RunContext, spec: &JobSpec, secret: Option<&str>, requests: &ResourceRequirements) -> Json {
     let nodes = spec.num_pods();
-    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, Role::Master))];
+    let mut mounted = vec![pod::experiment_volume(config_map_name(spec, Role::Master), module::names(context, spec))];
     mounted.extend(secret.map(|name| credentials::shared_volume(name, nodes)));
     let (volumes, mounts): (Vec<_>, Vec<_>) = mounted.into_iter().unzip();
     json!({

@@ -120,6 +120,7 @@ impl Cluster {
             config,
             experiment: stream.experiment.clone(),
             catalogues: catalogues(),
+            modules: BTreeMap::new(),
             issue,
         };
         Self {

@@ -18,7 +18,7 @@ use fltk_core::model_state::{TensorRole, TensorSpec};
 use tch::{Device, Kind, TchError, Tensor};
 use torch_script::Module;
 
-pub use self::archive::module_sha256;
+pub use self::archive::{module_bytes, module_sha256};
 use crate::{
     TrainError,
     layers::{Mode, Pass},

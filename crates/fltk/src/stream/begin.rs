@@ -48,8 +48,8 @@ impl Inputs {
     pub fn texts(&self) -> StreamTexts {
         StreamTexts {
             experiment: fltk_experiment::to_yaml(&self.experiment),
-            cluster: None,
             trace: self.trace.as_ref().map(|source| source.text.clone()),
+            ..StreamTexts::default()
         }
     }
 }

@@ -1,15 +1,22 @@
 //! Streams of jobs for Kubernetes: the pods' settings in addition to the experiment, read from files or from a stream's folder.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
+use fltk_core::experiment::{Experiment, NetworkConfig};
 use fltk_experiment::{FileKind, SourceFile, file_kind};
 use fltk_kubernetes::{
     config::KubernetesConfig,
-    manifest::{Credentials, RunContext},
+    manifest::{Credentials, MODULE_BYTES_MAX, RunContext},
 };
 use fltk_network::pki::{self, Authority, PkiError, Role};
-use fltk_records::StreamTexts;
+use fltk_records::{
+    StreamTexts,
+    stream_folder::{Modules, module_name},
+};
 use serde_json::json;
 
 use super::Inputs;
@@ -24,6 +31,8 @@ pub struct ClusterInputs {
     pub inputs: Inputs,
     /// The pods' settings, with the experiment's namespace and image if they have none of their own.
     pub config: KubernetesConfig,
+    /// The TorchScript modules that travel with the jobs.
+    pub modules: Modules,
     /// True if a file has a `kubernetes` block; otherwise all other settings of pods are defaults.
     pub has_block: bool,
 }
@@ -44,15 +53,42 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
         let message = "there is no experiment among the files\nhint: give one of fltk's format, or KFLTK's arrival JSON with or without its cluster JSON";
         return Err(failure(Exit::Experiment, message));
     }
-    let experiment = inputs::parse_experiment(&sources, overrides, seed)?;
-    let inputs = Inputs::of(experiment, &inputs::base_folder(&paths))?;
+    let mut experiment = inputs::parse_experiment(&sources, overrides, seed)?;
+    let base = inputs::base_folder(&paths);
+    let modules = take_modules(&mut experiment, &base)?;
+    let inputs = Inputs::of(experiment, &base)?;
     let stream = inputs.experiment.stream.as_ref();
     let has_block = !configs.is_empty();
     let config = match configs.into_iter().next() {
         Some((_, source)) => parse_config(&source, Exit::Experiment)?.or_of(stream),
         None => KubernetesConfig::of_stream(stream),
     };
-    Ok(ClusterInputs { inputs, config, has_block })
+    Ok(ClusterInputs { inputs, config, modules, has_block })
+}
+
+/// Reads the TorchScript modules beside the experiment file, in `base`, and has the tasks name them by their digests. Paths that begin with `/` are those of pods.
+fn take_modules(experiment: &mut Experiment, base: &Path) -> anyhow::Result<Modules> {
+    let mut modules = Modules::new();
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for task in &mut experiment.tasks {
+        let Some(NetworkConfig::TorchScript { torchscript }) = task.training_mut().map(|training| &mut training.network) else { continue };
+        if torchscript.starts_with('/') {
+            continue;
+        }
+        let name = match names.get(&*torchscript) {
+            Some(name) => name.clone(),
+            None => {
+                let bytes = inputs::read_small(&base.join(&*torchscript), MODULE_BYTES_MAX as u64)
+                    .map_err(|error| failure(Exit::Experiment, format!("{error:#}\nhint: modules of at most 16 MiB travel with their jobs; a path that begins with `/` is one in the image, or on a volume")))?;
+                let name = module_name(&bytes);
+                modules.insert(name.clone(), bytes.into());
+                names.insert(torchscript.clone(), name.clone());
+                name
+            }
+        };
+        *torchscript = name;
+    }
+    Ok(modules)
 }
 
 /// Parses a file with a `kubernetes` block. Errors in it end the program with `exit`.
@@ -88,6 +124,7 @@ impl ClusterInputs {
             config: self.config.clone(),
             experiment: self.inputs.experiment.clone(),
             catalogues: crate::catalogues(),
+            modules: self.modules.clone(),
             issue,
         }
     }
@@ -98,7 +135,7 @@ impl ClusterInputs {
     /// If the settings can't be serialized, which doesn't happen for plain data.
     pub fn texts(&self, context: &RunContext) -> anyhow::Result<StreamTexts> {
         let cluster = format!("{}\n", serde_json::to_string_pretty(&json!({ "kubernetes": resolved(context) }))?);
-        Ok(StreamTexts { cluster: Some(cluster), ..self.inputs.texts() })
+        Ok(StreamTexts { cluster: Some(cluster), modules: self.modules.clone(), ..self.inputs.texts() })
     }
 
     /// Returns true if the pods of the stream whose jobs share `begun` have the settings of these files, in that stream's namespace.
@@ -128,12 +165,12 @@ fn resolved(context: &RunContext) -> KubernetesConfig {
     KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() }
 }
 
-/// Returns the settings that the jobs of the stream `run` share, from `cluster`, which is the `cluster.json` of its folder.
+/// Returns the settings that the jobs of the stream `run` share, from `cluster`, which is the `cluster.json` of its folder, and the modules there.
 ///
 /// # Errors
 /// If `cluster` is damaged.
-pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile) -> anyhow::Result<RunContext> {
+pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile, modules: Modules) -> anyhow::Result<RunContext> {
     let config = parse_config(cluster, Exit::Records)?;
     let namespace = config.namespace.clone().context("its `cluster.json` names no namespace").or_exit(Exit::Records)?;
-    ClusterInputs { inputs: inputs.clone(), config, has_block: true }.context(run, &namespace)
+    ClusterInputs { inputs: inputs.clone(), config, modules, has_block: true }.context(run, &namespace)
 }

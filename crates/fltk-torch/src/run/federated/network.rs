@@ -300,13 +300,15 @@ impl Network<'_> {
     fn job(&self) -> anyhow::Result<federator::Job> {
         let Self { context, job, .. } = *self;
         let files = RefCell::new(Vec::new());
-        let carried = |path: &str| -> anyhow::Result<String> {
-            let full = context.base.join(path);
-            let bytes = std::fs::read(&full).with_context(|| format!("can't read `{}`", full.display()))?;
+        let add = |bytes: Vec<u8>| {
             let mut files = files.borrow_mut();
             let carried = format!("files/{}", files.len());
             files.push((carried.clone(), Content::of_bytes(bytes)));
-            Ok(carried)
+            carried
+        };
+        let carried = |path: &str| -> anyhow::Result<String> {
+            let full = context.base.join(path);
+            Ok(add(std::fs::read(&full).with_context(|| format!("can't read `{}`", full.display()))?))
         };
         let mut task = job.task.clone();
         // Nodes on this machine read data of one's own where it is; elsewhere its path is another one, and an experiment has one.
@@ -317,7 +319,7 @@ impl Network<'_> {
             _ => task.dataset.is_own().then(|| "data".to_owned()),
         };
         if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
-            *torchscript = carried(torchscript)?;
+            *torchscript = add(fltk_train::module_bytes(&context.base.join(&*torchscript))?);
         }
         if let NetworkConfig::Python(net) = &mut task.network {
             net.environment = None;

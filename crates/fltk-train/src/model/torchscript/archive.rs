@@ -3,9 +3,10 @@
 //! libtorch gets a new archive that consists of the checked entries, so libtorch can't read the file in a way that this check didn't.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{Cursor, Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -36,23 +37,54 @@ pub(super) struct Checked {
 /// # Errors
 /// If it isn't a regular file of a bounded size, or can't be read.
 pub fn module_sha256(path: &Path) -> Result<String, TrainError> {
-    Ok(hex::encode(Sha256::digest(read(path).map_err(|reason| TrainError::TorchScript { path: path.to_owned(), reason })?)))
+    Ok(hex::encode(Sha256::digest(module_bytes(path)?)))
 }
 
-/// Reads the file at `path`, if it is a regular file.
+/// Returns the bytes of the file of a TorchScript module.
+///
+/// # Errors
+/// As [`module_sha256`].
+pub fn module_bytes(path: &Path) -> Result<Vec<u8>, TrainError> {
+    read(path).map_err(|reason| TrainError::TorchScript { path: path.to_owned(), reason })
+}
+
+/// Reads the module at `path`: a regular file, or else its parts, `path` with `.0`, `.1` and so on at the end, as pods have what is too large for one config map. A module whose name says its
+/// SHA-256 must have it.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let part = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    let mut bytes = Vec::new();
+    if path.exists() || !part(0).exists() {
+        read_file(path, &mut bytes)?;
+    } else {
+        for part in (0..).map(part).take_while(|part| part.exists()) {
+            read_file(&part, &mut bytes)?;
+        }
+    }
+    let named = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix("module-")?.strip_suffix(".pt"));
+    let sha256 = named.filter(|named| named.len() == 64 && named.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    match sha256 {
+        Some(sha256) if *sha256 != hex::encode(Sha256::digest(&bytes)) => Err("its SHA-256 isn't that of its name".to_owned()),
+        _ => Ok(bytes),
+    }
+}
+
+/// Adds the content of the file at `path`, if it is a regular file.
+fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), String> {
     // This comes before the file is opened: opening a pipe that nobody writes to would block.
     let metadata = path.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a plain file".to_owned());
     }
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(MODULE_BYTES_MAX + 1 - bytes.len() as u64).read_to_end(bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MODULE_BYTES_MAX {
         return Err(format!("it has more bytes than a module may have ({MODULE_BYTES_MAX})"));
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Checks every entry of the archive in `bytes`: its checksum, and that the sources use only what a net needs.
