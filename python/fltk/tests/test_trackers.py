@@ -45,6 +45,24 @@ def test_mlflow_has_what_the_records_have(runs: Path, tmp_path: Path) -> None:
     assert len(client.search_runs([experiment.experiment_id])) == 6
 
 
+def test_mlflow_takes_figures_of_any_name(runs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    from mlflow.tracking import MlflowClient
+
+    copied = Path(shutil.copytree(next(path for path in sorted(runs.iterdir()) if (path / "run.json").is_file()), tmp_path / "runs" / "a"))
+    read = records.read(copied.parent)
+    names = ["/begin", "end/", "two//three", "./here", "up/../down", "plain/name", "..."]
+    figures = read.runs[0].steps[-1].figures
+    assert isinstance(figures, dict)
+    figures.update(dict.fromkeys(names, 0.5))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    [run_id] = trackers.to_mlflow(read, uri)
+    metrics = MlflowClient(tracking_uri=uri).get_run(run_id).data.metrics
+    expected = {"_/begin", "end/_", "two/_/three", "_/here", "up/_./down", "plain/name", "_.."}
+    assert expected <= set(metrics) and all(metrics[name] == 0.5 for name in expected)
+
+
 def log(content: bytes) -> Iterator[bytes]:
     """Yield the records of a file of wandb: after seven bytes LevelDB's log, blocks of 32 KiB with parts of records."""
     assert content.startswith(b":W&B")

@@ -18,6 +18,8 @@ from .records._figures import STEP_MEASURES
 # MLflow takes no more in one request.
 _METRICS_MAX = 1000
 _PARAMETERS_MAX = 100
+# MLflow's limit on the characters of a setting, which is below that on a tag.
+_TEXT_MAX = 6000
 # The name under which a copy has that of the run's folder.
 _NAME = "fltk.run"
 # The name under which a copy has what tells whether the run has changed since.
@@ -54,10 +56,10 @@ def to_mlflow(records: Records, uri: str, experiment: str | None = None) -> list
         for copy in before:
             client.delete_run(copy.info.run_id)
         run_id = client.create_run(there, _milliseconds(run.started_at), tags=tags, run_name=run.name).info.run_id
-        parameters = [Param(key, str(value)) for key, value in run.settings.items()]
+        parameters = [Param(key, _shortened(str(value))) for key, value in run.settings.items()]
         for some in _batches(parameters, _PARAMETERS_MAX):
             client.log_batch(run_id, params=some)
-        metrics = [Metric(measure, value, _milliseconds(step.time), step.number) for step in run.steps for measure, value in _measured(step).items()]
+        metrics = [Metric(_plain(measure), value, _milliseconds(step.time), step.number) for step in run.steps for measure, value in _measured(step).items()]
         for some in _batches(metrics, _METRICS_MAX):
             client.log_batch(run_id, metrics=some)
         if run.status != "running":
@@ -110,7 +112,7 @@ def _tags(run: Run) -> dict[str, str]:
     if run.parameters_sha256 is not None:
         tags["fltk.parameters_sha256"] = run.parameters_sha256
     if run.failure is not None:
-        tags["fltk.failure"] = run.failure
+        tags["fltk.failure"] = _shortened(run.failure)
     return tags
 
 
@@ -118,6 +120,16 @@ def _measured(step: Step) -> dict[str, float]:
     """Return the figures of a step that are finite: trackers disagree about others."""
     measured = {name: measure(step) for name, measure in STEP_MEASURES.items()} | step.other_figures
     return {name: float(value) for name, value in measured.items() if value is not None and math.isfinite(value)}
+
+
+def _plain(name: str) -> str:
+    """Return a name of a figure that MLflow takes: it refuses those that aren't paths in their shortest form, and a program may report any."""
+    return "/".join("_" + part[1:] if part in {"", "."} or part.startswith("..") else part for part in name.split("/"))
+
+
+def _shortened(text: str) -> str:
+    """Return a text as far as MLflow takes it."""
+    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 3] + "..."
 
 
 def _milliseconds(time: datetime) -> int:
