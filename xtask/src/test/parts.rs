@@ -448,7 +448,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "a stream of all kinds",
-        proves: "that a stream of a federated job, a distributed one and a program in an image without fltk runs in real pods, as PyTorchJob and as TrainJob, and the program, preempted, goes on by its own checkpoint",
+        proves: "that a stream of a federated job with a TorchScript module, a distributed one and a program in an image without fltk runs in real pods, as PyTorchJob and as TrainJob, and the program, preempted, goes on by its own checkpoint",
         after: NODE_TO_ITSELF,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &[]),

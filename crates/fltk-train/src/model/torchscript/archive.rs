@@ -138,6 +138,25 @@ mod tests {
     /// A module made by `python/make_torchscript.py`.
     const PLAIN: &[u8] = include_bytes!("../../../../fltk-torch/tests/data/plain.pt");
 
+    #[test]
+    fn a_module_may_be_in_parts_and_has_the_digest_of_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("module-{}.pt", hex::encode(Sha256::digest(PLAIN)));
+        let path = folder.path().join(&name);
+        assert!(read(&path).unwrap_err().contains("No such file"));
+        for (part, bytes) in PLAIN.chunks(PLAIN.len().div_ceil(11)).enumerate() {
+            std::fs::write(folder.path().join(format!("{name}.{part}")), bytes).unwrap();
+        }
+        assert_eq!(read(&path).unwrap(), PLAIN);
+        std::fs::write(folder.path().join(format!("{name}.10")), b"another end").unwrap();
+        assert_eq!(read(&path).unwrap_err(), "its SHA-256 isn't that of its name");
+        // The whole file is the module, if it is there.
+        std::fs::write(&path, PLAIN).unwrap();
+        assert_eq!(read(&path).unwrap(), PLAIN);
+        std::fs::write(&path, b"another").unwrap();
+        assert_eq!(module_sha256(&path).unwrap_err().to_string().matches("isn't that of its name").count(), 1);
+    }
+
     /// The module with every source changed by `change`, and with `more` appended to every pickle.
     fn changed(change: impl Fn(&str) -> String, more: &[u8]) -> Vec<u8> {
         let mut archive = ZipArchive::new(Cursor::new(PLAIN)).unwrap();

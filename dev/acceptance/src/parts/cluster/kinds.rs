@@ -1,4 +1,4 @@
-//! A stream of all kinds of task in real pods: federated, distributed, and a program of the user's own, which is preempted and goes on by its own checkpoint.
+//! A stream of all kinds of task in real pods: federated with a TorchScript module, distributed, and a program of the user's own, which is preempted and goes on by its own checkpoint.
 
 use std::{fs, path::Path};
 
@@ -18,6 +18,9 @@ const CONFIG: &str = "kubernetes:
   volumes: [{ name: keep, persistentVolumeClaim: { claimName: fl-log-claim } }]
   volume_mounts: [{ name: keep, mountPath: /keep }]
 ";
+
+/// A TorchScript module with batch normalization, which travels to the pods.
+const MODULE: &[u8] = include_bytes!("../../../../../crates/fltk-torch/tests/data/statistics.pt");
 
 /// The program counts, keeps its place, and at last its two ranks meet at the address that they were given.
 const EXPERIMENT: &str = r#"name: kinds
@@ -42,7 +45,7 @@ tasks:
           else
             until nc "$MASTER_ADDR" "$MASTER_PORT" < /dev/null | grep "are met"; do sleep 1; done
           fi
-  - { name: federated, kind: federated, network: LeNet5, dataset: fashion-mnist-mini, federated: { clients: 4, clients_per_round: 2, rounds: 2 } }
+  - { name: federated, kind: federated, network: { torchscript: statistics.pt }, dataset: fashion-mnist-mini, federated: { clients: 4, clients_per_round: 2, rounds: 2 } }
   - { name: distributed, kind: distributed, network: LeNet5, dataset: fashion-mnist-mini, distributed: { epochs: 1, data_parallelism: 2 } }
 stream:
   orchestrator: trace
@@ -68,6 +71,7 @@ fn as_jobs(streams: &Streams<'_>, backend: &str) -> anyhow::Result<String> {
     let filled = |text: &str| text.replace("NAMESPACE", &name).replace("BACKEND", backend);
     let config = streams.write(&format!("{name}-config.yaml"), &filled(CONFIG))?;
     let experiment = streams.write(&format!("{name}.yaml"), &filled(EXPERIMENT))?;
+    fs::write(experiment.with_file_name("statistics.pt"), MODULE)?;
     let path = |path: &Path| path.to_str().map(str::to_owned).context("a path that is not UTF-8");
     streams.run(&[&path(&config)?, &path(&experiment)?, "--id", &name])?;
     let jobs = streams.jobs(&name)?;
