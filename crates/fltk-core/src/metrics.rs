@@ -20,7 +20,7 @@ impl Evaluation {
     #[must_use]
     pub fn precision(&self) -> Option<Vec<Option<f64>>> {
         let matrix = self.confusion.as_ref()?;
-        Some((0..matrix.len()).map(|c| ratio(matrix[c][c], matrix.iter().map(|row| row[c]).sum())).collect())
+        Some((0..matrix.len()).map(|c| ratio(matrix[c][c], sum(matrix.iter().map(|row| row[c])))).collect())
     }
 
     /// Returns, per class, the fraction of its samples that are predicted as the class (diagonal over row sum). `None` for a class without
@@ -28,8 +28,13 @@ impl Evaluation {
     #[must_use]
     pub fn recall(&self) -> Option<Vec<Option<f64>>> {
         let matrix = self.confusion.as_ref()?;
-        Some((0..matrix.len()).map(|c| ratio(matrix[c][c], matrix[c].iter().sum())).collect())
+        Some((0..matrix.len()).map(|c| ratio(matrix[c][c], sum(matrix[c].iter().copied()))).collect())
     }
+}
+
+/// The sum, or the largest number: counts of files from elsewhere may be any.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

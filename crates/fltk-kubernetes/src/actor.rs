@@ -229,14 +229,13 @@ impl Actor {
     /// so one with other contents is refused. One from another version of fltk may say the same with fewer settings, if some were added later.
     async fn own(&self, config_map: &ConfigMap, spec: &JobSpec) -> Result<(), Error> {
         let name = config_map.name_any();
-        let mut patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references }, "data": config_map.data, "binaryData": config_map.binary_data });
+        let mut patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references }, "data": config_map.data });
         let refused = match self.timed("patch", self.config_maps.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await {
             Err(error) if failure(&error) == Failure::Wrong => error,
             patched => return patched.map(drop),
         };
         if let Some(patch) = patch.as_object_mut() {
             patch.remove("data");
-            patch.remove("binaryData");
         }
         // A dry-run patch returns the config map without the right to read all config maps.
         let look = PatchParams { dry_run: true, ..patch_parameters() };

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is carried out once, and at creation with its stream's start time, which tells streams apart |
 //! | `ConfigMap`, one per role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
-//! | `ConfigMap`s, for TorchScript modules | `module-<part>-<job>-<replication>` | the job's module, or a part of it; owned by the job, and gone with it |
 //! | `Secret`, for federated jobs with nodes | `credentials-<job>-<tag>` | the credentials of its federator and nodes; owned by the job, and gone with it |
+//! | `ConfigMap`s, for TorchScript modules | `fltk-<digest of run>-module-<digest>-<part>` | a module, or a part of it, for all jobs of the run |
 //! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | the common settings of the run's pods, one per number of pods of a job |
 //! | the same, for commands | `fltk-<digest of run>-<pods>-command-<task>` | the settings of the pods of a program of the user's own |
 //!
@@ -92,9 +92,13 @@ impl RunContext {
             Backend::TrainJob => train_job::manifest(self, spec, attempt, name.as_deref()),
         };
         let secret = name.map(|name| credentials::manifest(self, spec, &name, credentials));
-        let mut config_maps = config_map::manifests(self, spec);
-        config_maps.extend(module::manifests(self, spec));
-        Manifests { job, config_maps, secret }
+        Manifests { job, config_maps: config_map::manifests(self, spec), secret }
+    }
+
+    /// The config maps with the TorchScript modules of the run, which its jobs share.
+    #[must_use]
+    pub fn module_maps(&self) -> Vec<Json> {
+        module::manifests(self)
     }
 
     /// The new credentials of `spec`; empty ones if it needs none.

@@ -109,6 +109,7 @@ fn list(missing: &[String]) -> String {
 pub async fn check(client: &Client, context: &RunContext, samples: &[JobSpec], needs_nodes: bool) -> Result<(), PreflightError> {
     operator(client, context.config.backend).await?;
     rights(client, context, needs_nodes).await?;
+    modules(client, context, true).await.map_err(|error| refused(error, context, samples.first()))?;
     if context.config.backend == Backend::TrainJob {
         // The API server accepts a job only once its runtime exists, so jobs are checked after the runtime is created.
         return runtimes(client, context, true).await.map_err(|error| refused(error, context, samples.first()));
@@ -133,11 +134,23 @@ pub async fn is_new(client: &Client, context: &RunContext) -> Result<(), Preflig
 /// # Errors
 /// The errors of [`check`].
 pub async fn share(client: &Client, context: &RunContext, samples: &[JobSpec]) -> Result<(), PreflightError> {
+    modules(client, context, false).await.map_err(|error| refused(error, context, samples.first()))?;
     if context.config.backend == Backend::PyTorchJob {
         return Ok(());
     }
     runtimes(client, context, false).await.map_err(|error| refused(error, context, samples.first()))?;
     dry_runs(client, context, samples).await
+}
+
+/// Creates the config maps with the run's TorchScript modules.
+async fn modules(client: &Client, context: &RunContext, dry_run: bool) -> Result<(), Error> {
+    let maps: Api<ConfigMap> = api::config_maps(client, &context.namespace);
+    let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force().validation_strict() };
+    for map in context.module_maps() {
+        let name = map["metadata"]["name"].as_str().unwrap_or_default();
+        retried(async || maps.patch(name, &parameters, &Patch::Apply(&map)).await).await?;
+    }
+    Ok(())
 }
 
 async fn runtimes(client: &Client, context: &RunContext, dry_run: bool) -> Result<(), Error> {

@@ -56,6 +56,7 @@ use self::{
     errands::{AtNodes, initial_model},
 };
 use crate::{
+    client_tests::ClientTests,
     hub::{Figures, Joined, Lost, NodeId, Refused},
     metrics::{Clock, Metrics, Phase, Timed},
     object::Content,
@@ -304,7 +305,8 @@ impl Federator<'_> {
             let learners = Learners { report, is_of_settings, metrics };
             let mut desk = Desk::new(limits, job.settings, layout, states, learners, events, ahead.setup());
             if is_tested_by_clients {
-                desk = desk.with_tests_at(ahead.setup().num_wanted());
+                let setup = ahead.setup();
+                desk = desk.with_tests_at_clients(ClientTests::new(setup.num_wanted(), job.clients.len(), limits.silence));
             }
             spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
             let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;

@@ -80,7 +80,7 @@ pub struct StreamTexts {
     pub cluster: Option<String>,
     /// The arrivals of its trace, as CSV or JSON.
     pub trace: Option<String>,
-    /// The TorchScript modules that travel with its jobs, by their [names](module_name) in its folder.
+    /// The TorchScript modules that travel with its jobs, by their [names](module_name) in its folder. Those of a folder are [read](StreamFolder::modules) where they are needed.
     pub modules: Modules,
 }
 
@@ -191,14 +191,18 @@ impl StreamFolder {
     /// If a file can't be read.
     pub fn texts(&self) -> Result<StreamTexts, RunError> {
         let optional = |name: &str| files::is_there(&self.path.join(name)).then(|| self.text(name)).transpose();
-        let mut modules = Modules::new();
-        for name in self.files_sha256.keys().filter(|name| name.starts_with(MODULE) && !name.contains('/')) {
-            let path = self.path.join(name);
-            if files::is_there(&path) {
-                modules.insert(name.clone(), files::read(&path, MODULE_BYTES_MAX)?.into());
-            }
-        }
-        Ok(StreamTexts { experiment: self.text(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)?, modules })
+        let (cluster, trace) = (optional(CLUSTER)?, optional(TRACE)?);
+        Ok(StreamTexts { experiment: self.text(EXPERIMENT)?, cluster, trace, modules: Modules::new() })
+    }
+
+    /// Returns the TorchScript modules that travel with its jobs, as far as they are there.
+    ///
+    /// # Errors
+    /// If one can't be read.
+    pub fn modules(&self) -> Result<Modules, RunError> {
+        let names = self.files_sha256.keys().filter(|name| name.starts_with(MODULE) && !name.contains('/'));
+        let there = names.map(|name| (name, self.path.join(name))).filter(|(_, path)| files::is_there(path));
+        there.map(|(name, path)| Ok((name.clone(), files::read(&path, MODULE_BYTES_MAX)?.into()))).collect()
     }
 
     /// Checks that its texts are those that it was started with. Earlier versions recorded no digests: then nothing is checked.
@@ -209,7 +213,7 @@ impl StreamFolder {
         if self.files_sha256.is_empty() {
             return Ok(());
         }
-        let now = self.texts()?.digests();
+        let now = StreamTexts { modules: self.modules()?, ..self.texts()? }.digests();
         let is_other = |name: &&String| now.get(*name) != self.files_sha256.get(*name);
         let Some(name) = now.keys().chain(self.files_sha256.keys()).find(is_other) else { return Ok(()) };
         let has =
@@ -302,7 +306,7 @@ mod tests {
         let folder = StreamFolder::create::<RunEvent>(root.path(), &StreamDescription::example(), &texts).unwrap();
         folder.check_texts().unwrap();
         let open = || StreamFolder::open(folder.path()).unwrap();
-        assert_eq!(open().texts().unwrap(), texts);
+        assert_eq!((open().texts().unwrap().experiment, open().modules().unwrap()), (texts.experiment, texts.modules));
         let check = |now: &str| {
             let said = open().check_texts().unwrap_err().to_string();
             assert!(said.contains(&name) && said.contains("started with SHA-256 039058c6") && said.contains(now), "{said}");

@@ -89,7 +89,13 @@ impl Begun {
     /// If the folder is damaged, or has other files than those that the stream was begun with.
     pub fn resume(folder: StreamFolder) -> anyhow::Result<Self> {
         folder.check_texts().or_exit(Exit::Records)?;
-        Self::open(folder)
+        #[cfg_attr(not(feature = "cluster"), expect(unused_mut, reason = "only streams on a cluster have modules"))]
+        let mut begun = Self::open(folder)?;
+        #[cfg(feature = "cluster")]
+        if let Place::Kubernetes(context) = &mut begun.place {
+            context.modules = begun.folder.modules().or_exit(Exit::Records)?;
+        }
+        Ok(begun)
     }
 
     /// Opens the stream of a folder in order to inspect it or to remove its objects.
@@ -105,7 +111,7 @@ impl Begun {
         let place = match texts.cluster {
             None => Place::Here,
             #[cfg(feature = "cluster")]
-            Some(text) => Place::Kubernetes(Box::new(kubernetes::context_of(&run, &inputs, &source("cluster.json", text), texts.modules)?)),
+            Some(text) => Place::Kubernetes(Box::new(kubernetes::context_of(&run, &inputs, &source("cluster.json", text))?)),
             #[cfg(not(feature = "cluster"))]
             Some(_) => {
                 let message = format!("`{}` is a stream for Kubernetes, which this program was built without", folder.path().display());

@@ -33,7 +33,12 @@ pub fn job_name(id: &JobId) -> String {
 /// The name of the runtime with the common settings of pods, for jobs of `run` that have `num_pods` pods.
 #[must_use]
 pub fn runtime_name(run: &str, num_pods: u32) -> String {
-    format!("fltk-{}-{num_pods}", hex::encode(&Sha256::digest(run)[..8]))
+    format!("{}-{num_pods}", run_prefix(run))
+}
+
+/// The beginning of the names of objects that the jobs of `run` share.
+pub fn run_prefix(run: &str) -> String {
+    format!("fltk-{}", hex::encode(&Sha256::digest(run)[..8]))
 }
 
 /// The name of the runtime for jobs of the task with this index, which run a program of the user's own in `num_pods` pods.

@@ -227,20 +227,19 @@ fn modules_travel_as_config_maps() {
             assert_eq!(context.refusals(), [""; 0]);
             let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
             let [with, without] = [0, 1].map(|task| specs.iter().find(|spec| spec.arrival.task == task).unwrap());
-            let Manifests { job, config_maps, .. } = context.manifests(with, 1, &issued());
-            let maps: Vec<ConfigMap> = config_maps.into_iter().map(|map| serde_json::from_value(map).unwrap()).collect();
-            let parts: Vec<&ConfigMap> = maps.iter().filter(|map| map.binary_data.is_some()).collect();
+            let Manifests { job, .. } = context.manifests(with, 1, &issued());
+            let parts: Vec<ConfigMap> = context.module_maps().into_iter().map(|map| serde_json::from_value(map).unwrap()).collect();
             let found: Vec<(&str, &[u8])> =
                 parts.iter().flat_map(|map| map.binary_data.iter().flatten()).map(|(key, part)| (&**key, &part.0[..])).collect();
             assert_eq!(found.iter().map(|(key, _)| *key).collect::<Vec<_>>(), keys);
             assert_eq!(found.iter().flat_map(|(_, part)| *part).copied().collect::<Vec<u8>>(), bytes);
-            assert!(parts.iter().all(|map| map.immutable == Some(true)));
+            assert!(parts.iter().all(|map| map.immutable == Some(true) && map.metadata.labels.as_ref().unwrap()[RUN_LABEL] == "gold-1"));
             let job = job.to_string();
             for name in parts.iter().map(|map| map.metadata.name.as_deref().unwrap()) {
                 assert!(job.contains(&format!("{{\"configMap\":{{\"name\":\"{name}\"}}}}")), "{job}");
             }
-            let Manifests { job, config_maps, .. } = context.manifests(without, 1, &issued());
-            assert!(!job.to_string().contains("projected") && config_maps.iter().all(|map| map["binaryData"].is_null()));
+            let Manifests { job, .. } = context.manifests(without, 1, &issued());
+            assert!(!job.to_string().contains("projected"));
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     wire::{errand, v1},
 };
 
-/// The most samples that count of a client if the settings have no limit.
+/// The most samples that count of a client, whatever the settings say.
 const SAMPLES_MAX: u64 = 1 << 30;
 
 /// The outcome of an evaluation: the figures of clients, or the reason why there are none.
@@ -34,41 +34,52 @@ pub(super) type Tested = Result<Vec<(ClientId, Evaluation)>, String>;
 impl Desk<'_> {
     /// Takes a model to evaluate, in a run whose clients evaluate.
     pub(super) fn test_at_clients(&mut self, round: Round, state: Arc<ModelState>, reply: SyncSender<Tested>) {
+        let now = self.now();
         let Some(tests) = &mut self.client_tests else { return };
-        let (id, steps) = tests.ask(round, state);
+        let (id, steps) = tests.ask(now, round, state);
         self.tested = Some((id, reply));
         self.carry_out_tests(steps);
     }
 
     /// Takes the node of a client in.
     pub(super) fn client_joined(&mut self, node: NodeId, client: ClientId) {
-        let steps = self.client_tests.as_mut().map(|tests| tests.joined(node, client)).unwrap_or_default();
+        let now = self.now();
+        let steps = self.client_tests.as_mut().map(|tests| tests.joined(now, node, client)).unwrap_or_default();
         self.carry_out_tests(steps);
     }
 
     /// Goes on without a node.
     pub(super) fn client_left(&mut self, node: NodeId) {
-        let steps = self.client_tests.as_mut().map(|tests| tests.left(node)).unwrap_or_default();
+        let now = self.now();
+        let steps = self.client_tests.as_mut().map(|tests| tests.left(now, node)).unwrap_or_default();
+        self.carry_out_tests(steps);
+    }
+
+    /// Leaves out clients that take too long.
+    pub(super) fn tick_tests(&mut self) {
+        let now = self.now();
+        let steps = self.client_tests.as_mut().map(|tests| tests.tick(now)).unwrap_or_default();
         self.carry_out_tests(steps);
     }
 
     /// Takes an answer of a node; nothing happens if nobody asked for it.
     pub(super) fn client_said(&mut self, node: NodeId, id: ErrandId, answer: Answer) {
-        let name = self.name_of(node);
+        let (now, name) = (self.now(), self.name_of(node));
         let Some(tests) = &mut self.client_tests else { return };
-        // One client can't end the run.
-        let answer = match answer {
-            Answer::Evaluated(own) if own.num_samples == 0 || !own.loss.is_finite() => Answer::Failed {
-                reason: format!("node `{name}` has the loss {} on {} samples", own.loss, own.num_samples),
-                is_of_settings: false,
-            },
-            answer => answer,
-        };
+        // One client can't end the run, nor spoil the mean.
+        let is_usable = |own: &Evaluation| own.num_samples > 0 && own.loss.abs() <= f64::from(f32::MAX);
         let steps = match answer {
-            Answer::Evaluated(evaluation) => tests.evaluated(node, id, evaluation),
-            Answer::Failed { reason, is_of_settings } => {
-                tracing::warn!("node `{name}` can't evaluate the model: {reason}");
-                tests.failed(node, id, reason, is_of_settings)
+            Answer::Evaluated(own) if is_usable(&own) => tests.evaluated(now, node, id, own),
+            answer => {
+                let reason = match answer {
+                    Answer::Evaluated(own) => format!("node `{name}` has the loss {} on {} samples", own.loss, own.num_samples),
+                    Answer::Failed { reason, .. } => format!("node `{name}`: {reason}"),
+                };
+                let steps = tests.failed(now, node, id, reason.clone());
+                if steps.is_some() {
+                    tracing::warn!("a client can't evaluate the model: {reason}");
+                }
+                steps
             }
         };
         self.carry_out_tests(steps.unwrap_or_default());
@@ -83,7 +94,7 @@ impl Desk<'_> {
                     self.send(node, v1::to_node::Message::Evaluate(errand::evaluate(id, round.0, &model, self.settings)));
                 }
                 Step::Done { id, evaluations } => self.end_test(id, Ok(evaluations)),
-                Step::Fail { id, reason, .. } => self.end_test(id, Err(reason)),
+                Step::Fail { id, reason } => self.end_test(id, Err(reason)),
             }
         }
     }
@@ -113,6 +124,6 @@ impl Evaluator for AtClients {
         let evaluations = answer.recv().map_err(|_| over())?.map_err(|reason| format!("no client could evaluate the model: {reason}"))?;
         let num_clients = evaluations.len();
         tracing::debug!("{num_clients} clients evaluated the model of round {}", round.0);
-        together(&evaluations, self.samples_max.unwrap_or(SAMPLES_MAX)).ok_or_else(|| "clients have no test samples".into())
+        together(&evaluations, self.samples_max.unwrap_or(u64::MAX).min(SAMPLES_MAX)).ok_or_else(|| "clients have no test samples".into())
     }
 }

@@ -188,9 +188,13 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Has clients evaluate, once at least `num` are there.
-    pub(super) fn with_tests_at(self, num: usize) -> Self {
-        Self { client_tests: Some(ClientTests::new(num)), ..self }
+    /// Has clients evaluate.
+    pub(super) fn with_tests_at_clients(self, tests: ClientTests) -> Self {
+        Self { client_tests: Some(tests), ..self }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp(self.origin.elapsed())
     }
 
     /// Takes inputs until the run is over, or nobody sends any more.
@@ -300,6 +304,7 @@ impl<'a> Desk<'a> {
             }
             Input::Tick => {
                 self.looks.look(Instant::now(), &self.hub, self.metrics);
+                self.tick_tests();
                 self.hub.tick(now)
             }
         }

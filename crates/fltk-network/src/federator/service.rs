@@ -425,9 +425,14 @@ impl Session {
     }
 
     fn check_hello(&self, hello: &v1::Hello, name: String) -> Result<(NodeId, Joined), TurnedAway> {
-        if self.shared.job.python.is_some() && !hello.versions.contains(&version::ERRANDS) {
+        let needs = match &self.shared.job {
+            job if job.python.is_some() => Some("the net of this run is a module in Python"),
+            job if !job.clients.is_empty() => Some("the clients of this run have data of their own"),
+            _ => None,
+        };
+        if let Some(needs) = needs.filter(|_| !hello.versions.contains(&version::ERRANDS)) {
             let text = format!(
-                "the net of this run is a module in Python, which needs version {} of the protocol, and the node speaks {:?}\nhint: use the same version of fltk on both sides",
+                "{needs}, which needs version {} of the protocol, and the node speaks {:?}\nhint: use the same version of fltk on both sides",
                 version::ERRANDS,
                 hello.versions
             );

@@ -2,6 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
     mpsc::{Receiver, Sender},
 };
 
@@ -82,6 +83,7 @@ pub(super) fn train(
     pieces: &Mutex<Receiver<Piece>>,
     is_ready: &Sender<(usize, Result<(), String>)>,
     to_loop: &mpsc::UnboundedSender<CarriedOut>,
+    session: &AtomicU64,
 ) {
     let mut worker = match Worker::new(index, trainers.make) {
         Ok(worker) => worker,
@@ -95,6 +97,8 @@ pub(super) fn train(
         let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let (work, order) = match next {
             Ok(Piece::Order { work, order }) => (work, order),
+            // Nobody waits for what was asked in an earlier session.
+            Ok(Piece::Test { test, .. }) if test.session != session.load(Ordering::Relaxed) => continue,
             Ok(Piece::Test { test, round, model }) => {
                 let evaluate = trainers.evaluate.ok_or_else(|| "this node doesn't evaluate".to_owned());
                 let outcome = evaluate.and_then(|evaluate| caught(|| evaluate(round, &model)));

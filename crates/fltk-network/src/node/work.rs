@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Sender, channel},
     },
     thread,
@@ -72,10 +73,12 @@ impl Call {
         let pieces = Mutex::new(pieces);
         let (to_loop, outcomes) = mpsc::unbounded_channel();
         let (is_ready, ready) = channel();
+        let session_number = AtomicU64::new(0);
         thread::scope(|scope| {
             for index in 0..workers {
                 let (pieces, to_loop, is_ready) = (&pieces, to_loop.clone(), is_ready.clone());
-                let body = move || train(index, trainers, pieces, &is_ready, &to_loop);
+                let session = &session_number;
+                let body = move || train(index, trainers, pieces, &is_ready, &to_loop, session);
                 let spawned = thread::Builder::new().name(format!("node-worker-{index}")).spawn_scoped(scope, body);
                 spawned.map_err(|error| NodeError::Here(format!("could not start a thread: {error}")))?;
             }
@@ -100,7 +103,7 @@ impl Call {
                 links: Links::new(trainers.links),
                 evaluates: trainers.evaluate.is_some(),
                 tests: VecDeque::new(),
-                session: 0,
+                session: &session_number,
             };
             runtime.block_on(async {
                 let mut outcomes = outcomes;
@@ -177,7 +180,7 @@ struct Loop<'a> {
     /// The models to evaluate that aren't all there, in the order in which they came.
     tests: VecDeque<EvaluateMessage>,
     /// The number of the session, from 0.
-    session: u64,
+    session: &'a AtomicU64,
 }
 
 impl Loop<'_> {
@@ -241,7 +244,7 @@ impl Loop<'_> {
         self.fetching = None;
         // The federator asks again for what it still needs.
         self.tests.clear();
-        self.session += 1;
+        self.session.fetch_add(1, Ordering::Relaxed);
         for pending in std::mem::take(&mut self.pending) {
             self.tasks.release(pending.work.key, u32::MAX);
             self.forget(&pending);
@@ -356,7 +359,7 @@ impl Loop<'_> {
             Ok(evaluation) => from_node::Message::Evaluated(errand::figures(id, &evaluation)),
             Err(reason) => from_node::Message::ErrandFailed(v1::ErrandFailed { errand: id.0, reason, is_of_settings: false }),
         };
-        (session == self.session).then_some(message)
+        (session == self.session.load(Ordering::Relaxed)).then_some(message)
     }
 
     /// Answers an order, if somebody still needs it.
@@ -405,7 +408,7 @@ impl Loop<'_> {
         for message in std::mem::take(&mut self.tests) {
             match self.objects.model(message.model.digest) {
                 Some(model) => {
-                    let test = Test { id: message.id, session: self.session };
+                    let test = Test { id: message.id, session: self.session.load(Ordering::Relaxed) };
                     let _ = self.to_workers.send(Piece::Test { test, round: message.round, model });
                 }
                 None => self.tests.push_back(message),

@@ -32,6 +32,9 @@ const ELEMENTS_MAX: u64 = 64 << 30;
 /// The most classes of a matrix of counts, which has their square as entries: those of the largest data set with such records, several times.
 const CLASSES_MAX: u32 = 1000;
 
+/// The most samples of an evaluation: those of a million clients together fit into 64 bits.
+const SAMPLES_MAX: u64 = 1 << 40;
+
 /// A job whose net is a module in Python, as nodes get it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PythonJob {
@@ -228,6 +231,14 @@ pub fn evaluated(message: v1::Evaluated) -> Result<(ErrandId, Evaluation), Malfo
     if num_classes > CLASSES_MAX || confusion.len() as u64 != u64::from(num_classes).pow(2) {
         return Err(Malformed::Invalid(format!("figures have {} counts for {num_classes} classes", confusion.len())));
     }
+    if num_samples > SAMPLES_MAX {
+        return Err(Malformed::Invalid(format!("figures are of {num_samples} samples")));
+    }
+    // Sums of counts are recorded, and computed with.
+    let total = confusion.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
+    if num_classes > 0 && total != Some(num_samples) {
+        return Err(Malformed::Invalid(format!("figures have other counts than their {num_samples} samples")));
+    }
     // A loss that isn't finite is the run's business, as everywhere.
     if !(0.0..=1.0).contains(&accuracy) {
         return Err(Malformed::Invalid(format!("figures have the accuracy {accuracy}")));
@@ -293,7 +304,10 @@ mod tests {
         let (id, evaluation) = evaluated(message(vec![2, 0, 1, 1], 2, 0.75)).expect("figures");
         assert_eq!((id, evaluation.confusion), (ErrandId(2), Some(vec![vec![2, 0], vec![1, 1]])));
         assert_eq!(evaluated(message(vec![], 0, 1.0)).expect("figures").1.confusion, None);
-        for wrong in [message(vec![1], 2, 0.5), message(vec![1], 0, 0.5), message(vec![], 0, 1.5), message(vec![], 0, f64::NAN)] {
+        let too_many = v1::Evaluated { num_samples: u64::MAX, ..message(vec![], 0, 0.5) };
+        let counts = [vec![1, 0, 1, 1], vec![u64::MAX, 5, 0, 0]].map(|counts| message(counts, 2, 0.5));
+        let shapes = [message(vec![1], 2, 0.5), message(vec![1], 0, 0.5), message(vec![], 0, 1.5), message(vec![], 0, f64::NAN)];
+        for wrong in shapes.into_iter().chain(counts).chain([too_many]) {
             evaluated(wrong.clone()).expect_err(&format!("{wrong:?}"));
         }
         evaluated(message(vec![], u32::MAX, 0.5)).expect_err("too many classes");
@@ -310,7 +324,7 @@ mod tests {
         EvaluateMessage::try_from(v1::Evaluate { settings: vec![7; 31], ..message }).expect_err("no digest");
         let found = |num_classes: usize| {
             let confusion = Some(vec![vec![1; num_classes]; num_classes]);
-            let evaluation = Evaluation { num_samples: 4, loss: 0.5, accuracy: 0.75, confusion };
+            let evaluation = Evaluation { num_samples: (num_classes * num_classes) as u64, loss: 0.5, accuracy: 0.75, confusion };
             let read = evaluated(figures(ErrandId(4), &evaluation)).expect("figures");
             (evaluation, read)
         };

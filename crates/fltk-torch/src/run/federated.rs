@@ -177,7 +177,11 @@ pub fn run(
             let federation = resume(setup.clone(), model.state()?)?;
             let test = evaluations(model);
             if dataset.provenance.origin == Origin::Clients {
-                tracing::info!("`{}` isn't on this machine: clients evaluate the model on their own test sets", job.task.dataset.name());
+                tracing::warn!(
+                    "data set `{}` isn't on this machine: clients evaluate the model on their own test sets\nhint: `fltk data fetch {}` before the run has it evaluated here",
+                    job.task.dataset.name(),
+                    job.task.dataset.name()
+                );
                 network.run(Rounds::TestedByClients(Box::new(federation)), &mut observer)?
             } else if has_nodes {
                 network.run(Rounds::Here(Box::new(federation), Box::new(test)), &mut observer)?

@@ -301,7 +301,8 @@ impl<'a> Group<'a> {
         if let Some(dataset) = datasets.get(&key) {
             return Ok(Arc::clone(dataset));
         }
-        let of_clients = || if has_own_data && config.path.is_none() { fltk_data::of_clients(config.name()) } else { Ok(None) };
+        let is_free = has_own_data && (begun.is_none() || begun_without);
+        let of_clients = || if is_free && config.path.is_none() { fltk_data::of_clients(config.name()) } else { Ok(None) };
         let known = if begun_without { of_clients().or_exit(Exit::Data)? } else { None };
         let loaded = known.map_or_else(|| fltk_data::load(config, self.context.base, self.context.locations), Ok);
         let dataset = match loaded {

@@ -185,10 +185,11 @@ fn take_part(
     let bytes_up = |model: &ModelState| update_bytes(model, strategy, compression.as_ref());
     let impose = |order: &Order| fleet.as_ref().map_or_else(Transfers::default, |fleet| transfers(fleet, config, &bytes_up, order));
     let links = if fleet.is_some() { Some(&impose as &ImposeLinks<'_>) } else { None };
-    let evaluating = Mutex::new(model);
+    let evaluating = own_client.map(|_| Mutex::new(model));
     let loss = losses::find(&job.task.loss)?;
     let evaluate = |_: Round, state: &ModelState| -> Result<Evaluation, BoxError> {
         // A model that another thread left half-done gets all of its numbers anew.
+        let evaluating = evaluating.as_ref().ok_or("this node has no data of a client")?;
         let mut model = evaluating.lock().unwrap_or_else(PoisonError::into_inner);
         model.set_state(state)?;
         let plan = BatchPlan::test(dataset, model.image_input(), job.task.train.test_batch_size as usize)?;

@@ -1,6 +1,9 @@
 //! The provenance of a run's data, settings and net: recorded when its folder is created, compared when the run resumes.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use fltk::{
     exit::{Exit, OrExit as _, failure},
@@ -140,6 +143,8 @@ pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Jo
 
 /// True if an ancestor folder of `path`, with links resolved, belongs to a run or a stream.
 fn lies_in_records(path: &Path) -> bool {
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // A module in parts has no file of its own name.
+    let part = || PathBuf::from(format!("{}.0", path.display())).canonicalize();
+    let real = path.canonicalize().or_else(|_| part()).unwrap_or_else(|_| path.to_owned());
     real.ancestors().skip(1).any(|folder| ["run.json", "stream.json"].iter().any(|name| folder.join(name).symlink_metadata().is_ok()))
 }

@@ -59,6 +59,7 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         }
         // The files are read first: errors in them can be reported without a cluster.
         let mut inputs = read(&args.files, &args.overrides, args.seed)?;
+        inputs.take_modules()?;
         inputs.config.image = args.image.clone().or(inputs.config.image);
         let target = connect(&args.target).await?;
         let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());

@@ -83,7 +83,10 @@ struct Read {
 
 #[cfg(feature = "cluster")]
 fn read(args: &PlanArgs) -> anyhow::Result<Read> {
-    let read = kubernetes::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
+    let mut read = kubernetes::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
+    if args.manifests.is_some() {
+        read.take_modules()?;
+    }
     let namespace = read.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let Stream { experiment, trace, run } = read.inputs.stream(&planned_name(&read.inputs.experiment.name))?;
     let objects = read.context(&run, &namespace);

@@ -1,12 +1,9 @@
 //! Streams of jobs for Kubernetes: the pods' settings in addition to the experiment, read from files or from a stream's folder.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context as _;
-use fltk_core::experiment::{Experiment, NetworkConfig};
+use fltk_core::experiment::NetworkConfig;
 use fltk_experiment::{FileKind, SourceFile, file_kind};
 use fltk_kubernetes::{
     config::KubernetesConfig,
@@ -31,8 +28,10 @@ pub struct ClusterInputs {
     pub inputs: Inputs,
     /// The pods' settings, with the experiment's namespace and image if they have none of their own.
     pub config: KubernetesConfig,
-    /// The TorchScript modules that travel with the jobs.
+    /// The TorchScript modules that travel with the jobs; none before they are [read](Self::take_modules).
     pub modules: Modules,
+    /// The folder of the experiment file.
+    base: PathBuf,
     /// True if a file has a `kubernetes` block; otherwise all other settings of pods are defaults.
     pub has_block: bool,
 }
@@ -53,9 +52,8 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
         let message = "there is no experiment among the files\nhint: give one of fltk's format, or KFLTK's arrival JSON with or without its cluster JSON";
         return Err(failure(Exit::Experiment, message));
     }
-    let mut experiment = inputs::parse_experiment(&sources, overrides, seed)?;
+    let experiment = inputs::parse_experiment(&sources, overrides, seed)?;
     let base = inputs::base_folder(&paths);
-    let modules = take_modules(&mut experiment, &base)?;
     let inputs = Inputs::of(experiment, &base)?;
     let stream = inputs.experiment.stream.as_ref();
     let has_block = !configs.is_empty();
@@ -63,32 +61,7 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
         Some((_, source)) => parse_config(&source, Exit::Experiment)?.or_of(stream),
         None => KubernetesConfig::of_stream(stream),
     };
-    Ok(ClusterInputs { inputs, config, modules, has_block })
-}
-
-/// Reads the TorchScript modules beside the experiment file, in `base`, and has the tasks name them by their digests. Paths that begin with `/` are those of pods.
-fn take_modules(experiment: &mut Experiment, base: &Path) -> anyhow::Result<Modules> {
-    let mut modules = Modules::new();
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    for task in &mut experiment.tasks {
-        let Some(NetworkConfig::TorchScript { torchscript }) = task.training_mut().map(|training| &mut training.network) else { continue };
-        if torchscript.starts_with('/') {
-            continue;
-        }
-        let name = match names.get(&*torchscript) {
-            Some(name) => name.clone(),
-            None => {
-                let bytes = inputs::read_small(&base.join(&*torchscript), MODULE_BYTES_MAX as u64)
-                    .map_err(|error| failure(Exit::Experiment, format!("{error:#}\nhint: modules of at most 16 MiB travel with their jobs; a path that begins with `/` is one in the image, or on a volume")))?;
-                let name = module_name(&bytes);
-                modules.insert(name.clone(), bytes.into());
-                names.insert(torchscript.clone(), name.clone());
-                name
-            }
-        };
-        *torchscript = name;
-    }
-    Ok(modules)
+    Ok(ClusterInputs { inputs, config, modules: Modules::new(), base, has_block })
 }
 
 /// Parses a file with a `kubernetes` block. Errors in it end the program with `exit`.
@@ -102,6 +75,41 @@ pub fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<Kubernete
 }
 
 impl ClusterInputs {
+    /// Reads the TorchScript modules beside the experiment file, and has the tasks name them by their digests. Paths that begin with `/` are those of pods.
+    ///
+    /// # Errors
+    /// If one can't be read or is empty, or they have more bytes than may travel.
+    pub fn take_modules(&mut self) -> anyhow::Result<()> {
+        const HINT: &str =
+            "modules of at most 16 MiB together travel with their jobs; a path that begins with `/` is one in the image, or on a volume";
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        for task in &mut self.inputs.experiment.tasks {
+            let Some(NetworkConfig::TorchScript { torchscript }) = task.training_mut().map(|training| &mut training.network) else {
+                continue;
+            };
+            if torchscript.starts_with('/') {
+                continue;
+            }
+            if !names.contains_key(torchscript) {
+                let wrong = |problem: String| failure(Exit::Experiment, format!("{problem}\nhint: {HINT}"));
+                let path = self.base.join(&*torchscript);
+                let bytes = inputs::read_small(&path, MODULE_BYTES_MAX as u64).map_err(|error| wrong(format!("{error:#}")))?;
+                if bytes.is_empty() {
+                    return Err(wrong(format!("`{}` is empty", path.display())));
+                }
+                let name = module_name(&bytes);
+                names.insert(torchscript.clone(), name.clone());
+                self.modules.insert(name, bytes.into());
+                let num_bytes: usize = self.modules.values().map(|bytes| bytes.len()).sum();
+                if num_bytes > MODULE_BYTES_MAX {
+                    return Err(wrong(format!("the TorchScript modules of the tasks have {num_bytes} bytes together")));
+                }
+            }
+            torchscript.clone_from(&names[torchscript]);
+        }
+        Ok(())
+    }
+
     /// Returns the settings that all jobs of the run `run` in `namespace` share.
     ///
     /// # Errors
@@ -165,12 +173,13 @@ fn resolved(context: &RunContext) -> KubernetesConfig {
     KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() }
 }
 
-/// Returns the settings that the jobs of the stream `run` share, from `cluster`, which is the `cluster.json` of its folder, and the modules there.
+/// Returns the settings that the jobs of the stream `run` share, from `cluster`, which is the `cluster.json` of its folder, without its modules.
 ///
 /// # Errors
 /// If `cluster` is damaged.
-pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile, modules: Modules) -> anyhow::Result<RunContext> {
+pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile) -> anyhow::Result<RunContext> {
     let config = parse_config(cluster, Exit::Records)?;
     let namespace = config.namespace.clone().context("its `cluster.json` names no namespace").or_exit(Exit::Records)?;
-    ClusterInputs { inputs: inputs.clone(), config, modules, has_block: true }.context(run, &namespace)
+    ClusterInputs { inputs: inputs.clone(), config, modules: Modules::new(), base: PathBuf::new(), has_block: true }
+        .context(run, &namespace)
 }

@@ -48,24 +48,24 @@ pub fn module_bytes(path: &Path) -> Result<Vec<u8>, TrainError> {
     read(path).map_err(|reason| TrainError::TorchScript { path: path.to_owned(), reason })
 }
 
-/// Reads the module at `path`: a regular file, or else its parts, `path` with `.0`, `.1` and so on at the end, as pods have what is too large for one config map. A module whose name says its
-/// SHA-256 must have it.
+/// Reads the module at `path`. One whose name says its SHA-256 (`module-<SHA-256>.pt`) must have it, and may be in parts, with `.0`, `.1` and so on at the end of their names, as pods have what
+/// is too large for one config map.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let part = |number: usize| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{number}"));
         PathBuf::from(name)
     };
+    let named = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix("module-")?.strip_suffix(".pt"));
+    let sha256 = named.filter(|named| named.len() == 64 && named.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let mut bytes = Vec::new();
-    if path.exists() || !part(0).exists() {
+    if sha256.is_none() || path.exists() || !part(0).exists() {
         read_file(path, &mut bytes)?;
     } else {
         for part in (0..).map(part).take_while(|part| part.exists()) {
             read_file(&part, &mut bytes)?;
         }
     }
-    let named = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix("module-")?.strip_suffix(".pt"));
-    let sha256 = named.filter(|named| named.len() == 64 && named.bytes().all(|byte| byte.is_ascii_hexdigit()));
     match sha256 {
         Some(sha256) if *sha256 != hex::encode(Sha256::digest(&bytes)) => Err("its SHA-256 isn't that of its name".to_owned()),
         _ => Ok(bytes),

@@ -1,4 +1,4 @@
-//! `fltk plan --manifests DIR`: writes the Kubernetes objects of every job, for reading and for `kubectl apply --dry-run=server`.
+//! `fltk plan --manifests DIR`: writes the Kubernetes objects of every job, for reading and for `kubectl apply --server-side --dry-run=server`.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ use crate::{
 /// The maximum number of jobs whose objects are written, one file each.
 const JOBS_MAX: usize = 10_000;
 
-/// Writes one file for each job into `folder`, and one with the runtimes that they share, if any. Returns the number of jobs.
+/// Writes one file for each job into `folder`, and one each with the runtimes and the TorchScript modules that they share, if any. Returns the number of jobs.
 ///
 /// # Errors
 /// If a file can't be written, or there are too many jobs.
@@ -24,6 +24,10 @@ pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item =
     let runtimes = context.runtimes();
     if !runtimes.is_empty() {
         output::write_file(&folder.join("runtime.yaml"), documents(&runtimes)?.as_bytes())?;
+    }
+    let modules = context.module_maps();
+    if !modules.is_empty() {
+        output::write_file(&folder.join("modules.yaml"), documents(&modules)?.as_bytes())?;
     }
     let mut count = 0;
     for spec in jobs {
