@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from fltk import flower
 from fltk.node import wire
 from fltk.node.client import Client, Evaluation, Job, Order, Trained, _Place
 from fltk.node.errors import MachineError, SettingsError
@@ -40,11 +41,14 @@ class Training:
         self._arrays = arrays
         self._samples: Samples | None = None
         self.place = _Place(job, self._open)
-        found = getattr(_load(path), name, None)
+        module = _load(path)
+        found = getattr(module, name, None)
         if found is None:
             raise SettingsError(f"`{path.name}` has no `{name}`")
         if inspect.isclass(found) and issubclass(found, Client):
             self.client = found(self.place)
+        elif flower.is_of_flower(found):
+            self.client = flower.client(found, beside=vars(module))(self.place)
         elif callable(found):
             self.place.make = found
             self.client = Client(self.place)
