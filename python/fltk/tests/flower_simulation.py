@@ -1,5 +1,5 @@
-"""Runs an app of Flower in Flower's own simulation, with given cohorts: `flower_simulation.py registered` or `client_fn`, in a folder with the app and
-`plan.json`. The final arrays go to `final.npz`. The tests run it as a process of its own, which ends Ray.
+"""Runs apps of Flower in Flower's own simulation, one after another, with given cohorts: `flower_simulation.py`, in a folder with the apps and `plans.json`.
+The final arrays go to `registered.npz` and `client_fn.npz`. The tests run it as a process of its own, which ends Ray.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
 
-PLAN: dict[str, Any] = json.loads(Path("plan.json").read_text())
+PLANS: dict[str, dict[str, Any]] = json.loads(Path("plans.json").read_text())
 NUM_CLIENTS = 10
 
 
 class Configured:
     """An app that has the configuration of its project, which `run_simulation` doesn't hand on, and that says which part of the data a node has."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    def __init__(self, app: Any, run_config: dict[str, Any]) -> None:
+        self.app, self.run_config = app, run_config
 
     def __call__(self, message: Any, context: Any) -> Any:
         torch.set_num_threads(1)
         if message.metadata.message_type != "query":
-            return self.app(message, Context(context.run_id, context.node_id, context.node_config, context.state, PLAN["run_config"]))
+            return self.app(message, Context(context.run_id, context.node_id, context.node_config, context.state, self.run_config))
         return Message(RecordDict({"part": MetricRecord({"part": context.node_config["partition-id"]})}), reply_to=message)
 
 
@@ -55,9 +55,9 @@ def nodes_by_part(grid: Any) -> list[int]:
     return [parts[part] for part in range(NUM_CLIENTS)]
 
 
-def initial() -> Any:
+def initial(kind: str) -> Any:
     """Returns the initial net, drawn with the same seed."""
-    torch.manual_seed(PLAN["initial_seed"])
+    torch.manual_seed(PLANS[kind]["initial_seed"])
     return importlib.import_module("flower_app.task").Net()
 
 
@@ -68,7 +68,7 @@ class Given(FedAvg):  # type: ignore[misc]
         nodes = nodes_by_part(grid)
         config["server-round"] = server_round
         record = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: config})
-        return [Message(record, dst_node_id=nodes[part], message_type="train") for part in PLAN["cohorts"][server_round - 1]]
+        return [Message(record, dst_node_id=nodes[part], message_type="train") for part in PLANS["registered"]["cohorts"][server_round - 1]]
 
 
 registered = ServerApp()
@@ -77,9 +77,9 @@ registered = ServerApp()
 @registered.main()  # type: ignore[untyped-decorator]
 def main(grid: Any, context: Context) -> None:
     del context
-    given = Given(fraction_evaluate=0.0)
-    result = given.start(grid=grid, initial_arrays=ArrayRecord(initial().state_dict()), num_rounds=len(PLAN["cohorts"]), train_config=ConfigRecord({}))
-    np.savez("final.npz", **{name: array.numpy() for name, array in result.arrays.items()})
+    given, num_rounds = Given(fraction_evaluate=0.0), len(PLANS["registered"]["cohorts"])
+    result = given.start(grid=grid, initial_arrays=ArrayRecord(initial("registered").state_dict()), num_rounds=num_rounds, train_config=ConfigRecord({}))
+    np.savez("registered.npz", **{name: array.numpy() for name, array in result.arrays.items()})
 
 
 class GivenOfClients(strategy.FedAvgM):  # type: ignore[misc]
@@ -90,29 +90,31 @@ class GivenOfClients(strategy.FedAvgM):  # type: ignore[misc]
         proxies = {proxy.node_id: proxy for proxy in client_manager.all().values()}
         nodes = nodes_by_part(next(iter(proxies.values())).grid)
         fit = FitIns(parameters, {"server_round": server_round})
-        return [(proxies[nodes[part]], fit) for part in PLAN["cohorts"][server_round - 1]]
+        return [(proxies[nodes[part]], fit) for part in PLANS["client_fn"]["cohorts"][server_round - 1]]
 
     def aggregate_fit(self, server_round: int, results: Any, failures: Any) -> Any:
         assert not failures, failures
         mean = super().aggregate_fit(server_round, results, failures)
-        np.savez("final.npz", **{str(number): array for number, array in enumerate(parameters_to_ndarrays(mean[0]))})
+        np.savez("client_fn.npz", **{str(number): array for number, array in enumerate(parameters_to_ndarrays(mean[0]))})
         return mean
 
 
 def server_fn(context: Context) -> Any:
     del context
-    begun = ndarrays_to_parameters([tensor.numpy() for tensor in initial().state_dict().values()])
-    given = GivenOfClients(fraction_evaluate=0.0, initial_parameters=begun, server_momentum=PLAN["server_momentum"])
-    return ServerAppComponents(strategy=given, config=ServerConfig(num_rounds=len(PLAN["cohorts"])))
+    plan = PLANS["client_fn"]
+    begun = ndarrays_to_parameters([tensor.numpy() for tensor in initial("client_fn").state_dict().values()])
+    given = GivenOfClients(fraction_evaluate=0.0, initial_parameters=begun, server_momentum=plan["server_momentum"])
+    return ServerAppComponents(strategy=given, config=ServerConfig(num_rounds=len(plan["cohorts"])))
 
 
 if __name__ == "__main__":
-    kind = sys.argv[1]
     # Other processes know what this file defines only if it is imported as a module.
     itself = importlib.import_module("flower_simulation")
-    run_simulation(
-        server_app=itself.registered if kind == "registered" else ServerApp(server_fn=itself.server_fn),
-        client_app=itself.Configured(importlib.import_module(PLAN["module"]).app),
-        num_supernodes=NUM_CLIENTS,
-        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}, "init_args": {"num_cpus": 2, "include_dashboard": False}},
-    )
+    for kind, server_app in (("registered", itself.registered), ("client_fn", ServerApp(server_fn=itself.server_fn))):
+        plan = PLANS[kind]
+        run_simulation(
+            server_app=server_app,
+            client_app=itself.Configured(importlib.import_module(plan["module"]).app, plan["run_config"]),
+            num_supernodes=NUM_CLIENTS,
+            backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}, "init_args": {"num_cpus": 2, "include_dashboard": False}},
+        )
