@@ -185,8 +185,22 @@ def _load(path: Path) -> ModuleType:
         raise SettingsError(f"`{path.name}` can't be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        # It is of the settings, and still wants to be seen with its place.
+        traceback.print_exc()
+        raise SettingsError(f"{last_line(error)}; hint: {_hint(error, path)}") from None
     return module
+
+
+def _hint(error: ImportError, path: Path) -> str:
+    """Returns what to do about something that a file with code can't import."""
+    if error.name == "flwr":
+        return "`pip install 'fltk[flower]'` for the Python of the node"
+    if error.name is None and "relative import" in str(error):
+        return f"`{path.name}` is loaded alone: write out the package from which it imports, as in `from my_app.task import Net`"
+    return f"`{path.name}` is loaded alone: what it imports has to be installed for the Python of the node, or to lie in the folder in which that was started"
 
 
 def _seed(seed: int) -> None:
