@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("torch")
 pytest.importorskip("flwr")
 
+from fltk.flower._apps import TESTED
 from fltk.node.client import Evaluation, Job, Order
 from fltk.node.errors import SettingsError
 from fltk.node.samples import Arrays
@@ -67,6 +69,7 @@ def run_with_fltk(program: str, folder: Path, network: str, strategy: str) -> tu
 
 def test_the_parameters_are_those_of_flowers_own_simulation(program: str, folder: Path) -> None:
     pytest.importorskip("ray")
+    assert version("flwr") == TESTED
     pytest.importorskip("safetensors")
     kinds = {
         "registered": ("flower_app/client_app.py:app", "{type: FedAvg, weights: steps}", 0.0),

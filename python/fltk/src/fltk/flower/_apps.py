@@ -20,7 +20,7 @@ TESTED = "1.42.0"
 def is_of_flower(found: object) -> bool:
     """True if an object is an app or a client of Flower's, a class of clients, or a function that makes a client of a context."""
     kinds = found.__mro__ if inspect.isclass(found) else type(found).__mro__
-    return any(kind.__module__.partition(".")[0] == "flwr" for kind in kinds) or _takes_context(found)
+    return any(str(kind.__module__).partition(".")[0] == "flwr" for kind in kinds) or _takes_context(found)
 
 
 def client_app(found: Any) -> Any:
