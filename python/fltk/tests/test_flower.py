@@ -245,6 +245,14 @@ def test_what_isnt_in_an_app_is_asked_for(folder: Path) -> None:
         silent.evaluate(begun, 0)
 
 
+@pytest.mark.parametrize(("weights", "num"), [("samples", 1), ("steps", 0), ("uniform", 0)])
+def test_other_weights_than_flowers_are_warned_of_once(folder: Path, capsys: pytest.CaptureFixture[str], weights: str, num: int) -> None:
+    (folder / "experiment.yaml").write_text(f"    strategy:\n      type: FedAvg\n      weights: {weights}\n")
+    for _ in range(2):
+        training(folder / "flower_app/client_app.py", "app").initialize()
+    assert capsys.readouterr().err.count("weights: steps }` weights it by the examples") == num
+
+
 def test_an_app_that_raises_ends_the_run_with_its_error(program: str, folder: Path) -> None:
     file = folder / "flower_app/client_app.py"
     file.write_text(file.read_text().replace("    net, config = Net(), context.run_config\n", "    raise ValueError('not today')\n"))

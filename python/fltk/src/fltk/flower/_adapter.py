@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,9 @@ LOSS, ACCURACY = ("loss",), ("accuracy", "acc")
 
 ROUNDING = 1e-9
 """The most by which a mean of fractions is too large for its rounding alone."""
+
+BY_PARTITION = re.compile(r"^ +weights: samples$", re.MULTILINE)
+"""The line of an experiment whose strategy weights clients by the samples of its partition."""
 
 SHORT = {"learning-rate": "lr"}
 """Another name that Flower's own examples use."""
@@ -85,6 +90,7 @@ class FlowerClient(Client):
         """Returns the initial arrays in the form of a module."""
         from fltk.flower import _arrays
 
+        self._warn_of_weights()
         return _arrays.module_of(self._initial())
 
     def train(self, model: nn.Module, order: Order) -> Trained:
@@ -133,6 +139,23 @@ class FlowerClient(Client):
 
         reply = self._app.evaluate(_arrays.numbers_of(model), self._asked(client, self._place.last["round"]))
         return self._figures(reply.metrics)[0]
+
+    def _warn_of_weights(self) -> None:
+        """Says once in a node that the mean isn't weighted as Flower's is, if it is so."""
+        folder = self._place.folder
+        try:
+            # The program writes it with all settings, each on its line.
+            if folder is None or not BY_PARTITION.search((folder / "experiment.yaml").read_text()):
+                return
+            (folder / "weights-warned").touch(exist_ok=False)
+        except OSError:
+            return
+        print(
+            "warning: the mean is weighted by the experiment's partition, which the app doesn't use; "
+            "hint: `strategy: { ..., weights: steps }` weights it by the examples that clients return, as Flower does",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _initial(self) -> Any:
         options = self.options

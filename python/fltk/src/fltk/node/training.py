@@ -40,7 +40,8 @@ class Training:
         self._job = job
         self._arrays = arrays
         self._samples: Samples | None = None
-        self.place = _Place(job, self._open)
+        # The code has a folder of its own in that of the node.
+        self.place = _Place(job, self._open, folder=path.parent.parent)
         module = _load(path)
         found = getattr(module, name, None)
         if found is None:
