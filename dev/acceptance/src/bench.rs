@@ -9,7 +9,7 @@ mod links;
 mod measured;
 mod network;
 mod orchestrator;
-mod peers;
+pub mod peers;
 mod step;
 
 use std::path::PathBuf;

@@ -127,6 +127,15 @@ class Trains(unittest.TestCase):
             training.train(begun, Order(round=1, client=0, learning_rate=0.1, epochs=2.0, steps=None))
         training.train(begun, Order(round=1, client=0, learning_rate=0.1, epochs=1.0, steps=None))
 
+    def test_imports_that_fail_say_what_to_do(self) -> None:
+        for code, words in [
+            ("import nothing_here", "No module named 'nothing_here'; hint: `model.py` is loaded alone"),
+            ("from .task import Net", "write out the package"),
+        ]:
+            (self.folder / "model.py").write_text(code)
+            with self.assertRaisesRegex(SettingsError, words):
+                self.training()
+
     def test_wrong_folders_and_models_are_refused(self) -> None:
         with self.assertRaisesRegex(MachineError, "other training data"):
             Samples(self.folder, job(data=b"another"))

@@ -241,11 +241,19 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "the Python package",
-        proves: "that records, figures and runs in Python are what the program prints of the folders of all versions, on each Python that is found; types and syntax for 3.10 to 3.14; a notebook; copies for MLflow and Weights & Biases",
+        proves: "that records, figures and runs in Python are what the program prints of the folders of all versions, on each Python that is found; types and syntax for 3.10 to 3.14; notebooks; apps of the real Flower, with the parameters of its own simulation; copies for MLflow and Weights & Biases",
         after: &[Passed("compile"), Passed("Python packages")],
         touched: by(
             &["fltk", "fltk-torch", "fltk-records"],
-            &["python/fltk/", "python/program/", "python/build_wheels.py", "python/package.txt", "examples/notebooks/"],
+            &[
+                "python/fltk/",
+                "python/program/",
+                "python/build_wheels.py",
+                "python/package.txt",
+                "python/peers.txt",
+                "examples/flower/",
+                "examples/notebooks/",
+            ],
         ),
         ..CHECK
     },

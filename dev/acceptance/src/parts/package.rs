@@ -1,4 +1,5 @@
-//! The Python package: its wheels, installed beside the tests' PyTorch, its tests on every Python that is found, and the checkers of types and style.
+//! The Python package: its wheels, installed beside the tests' PyTorch, its tests on every Python that is found and with the real Flower, and the checkers of
+//! types and style.
 
 use std::{
     fs,
@@ -11,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::fltk;
 use crate::{
+    bench::peers,
     beside,
     checkout::Checkout,
     outcome::Outcome,
@@ -24,10 +26,13 @@ const PACKAGE: &str = "python/fltk";
 /// The packages that its tests need, in the checkout.
 const LIST: &str = "python/package.txt";
 
+/// The tests that need Flower, in the package's folder.
+const WITH_FLOWER: &str = "tests/test_flower.py";
+
 /// The versions of Python that the package promises.
 const VERSIONS: [&str; 5] = ["3.10", "3.11", "3.12", "3.13", "3.14"];
 
-/// The time limit of the tests on one Python: they take a minute on two idle cores.
+/// The time limit of the tests on one Python: they take three minutes on two idle cores.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Runs the part `name`.
@@ -107,12 +112,14 @@ fn package(checkout: &Checkout, tests: &Path) -> anyhow::Result<Outcome> {
         module(&["ruff", "check", "--no-cache", "--select", "E9,F", "--target-version", &format!("py{number}"), "src"])?;
         module(&["mypy", &cache, "--python-version", version, "src"])?;
     }
-    test(checkout, python, &folder, None)?;
+    test(checkout, python, &folder, None, &[])?;
     let mut run = vec![version(python)?];
     let alone = pytest_alone(checkout, python, tests)?;
+    // Flower wants other versions of packages that the trackers need too.
+    test(checkout, &peers::ensure(checkout, tests)?, &folder, Some(&alone), &[WITH_FLOWER])?;
     for (version, found) in interpreters() {
         if run.iter().all(|before| before != version) {
-            test(checkout, &found, &folder, Some(&alone))?;
+            test(checkout, &found, &folder, Some(&alone), &[])?;
             run.push(version.to_owned());
         }
     }
@@ -120,11 +127,11 @@ fn package(checkout: &Checkout, tests: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("tests on Python {}; types and syntax for {}", run.join(", "), VERSIONS.join(", "))))
 }
 
-/// Runs the tests on a Python that finds the packages in these folders too.
-fn test(checkout: &Checkout, python: &Path, folder: &Path, packages: Option<&Path>) -> anyhow::Result<()> {
+/// Runs the tests in `files`, or all, on a Python that finds the packages in this folder too.
+fn test(checkout: &Checkout, python: &Path, folder: &Path, packages: Option<&Path>, files: &[&str]) -> anyhow::Result<()> {
     let paths = std::iter::once(folder.join("src")).chain(packages.map(Path::to_owned));
     let mut pytest = Command::new(python);
-    pytest.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"]).current_dir(folder).stdin(Stdio::null());
+    pytest.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"]).args(files).current_dir(folder).stdin(Stdio::null());
     pytest.env("PYTHONPATH", std::env::join_paths(paths)?).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("FLTK", fltk(checkout)).env_remove("FLTK_TOKEN").env_remove("FLTK_RUNS");
     sh::run(&mut pytest, LIMIT)

@@ -1,7 +1,8 @@
 """Runs of fltk from Python.
 
 ``fltk.run`` starts the program and returns what it recorded, ``fltk.records`` reads the records of runs and streams, and ``fltk.report`` is for programs
-that fltk starts; ``fltk.node`` has the nodes that train a net of one's own. What isn't used isn't imported: this module alone needs neither pandas nor PyTorch.
+that fltk starts; ``fltk.node`` has the nodes that train a net of one's own, and ``fltk.flower`` apps of Flower. What
+isn't used isn't imported: this module alone needs neither pandas nor PyTorch.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fltk.node.errors import SettingsError
@@ -112,6 +113,8 @@ class _Place:
     job: Job
     samples: Callable[[], Samples]
     make: Callable[[], nn.Module] | None = None
+    folder: Path | None = None
+    """The folder of the node, in which the run's experiment is."""
     last: dict[str, Any] = field(default_factory=dict)
 
 

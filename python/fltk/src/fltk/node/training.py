@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from fltk import flower
 from fltk.node import wire
 from fltk.node.client import Client, Evaluation, Job, Order, Trained, _Place
 from fltk.node.errors import MachineError, SettingsError
@@ -39,12 +40,16 @@ class Training:
         self._job = job
         self._arrays = arrays
         self._samples: Samples | None = None
-        self.place = _Place(job, self._open)
-        found = getattr(_load(path), name, None)
+        # The code has a folder of its own in that of the node.
+        self.place = _Place(job, self._open, folder=path.parent.parent)
+        module = _load(path)
+        found = getattr(module, name, None)
         if found is None:
             raise SettingsError(f"`{path.name}` has no `{name}`")
         if inspect.isclass(found) and issubclass(found, Client):
             self.client = found(self.place)
+        elif flower.is_of_flower(found):
+            self.client = flower.client(found, beside=vars(module))(self.place)
         elif callable(found):
             self.place.make = found
             self.client = Client(self.place)
@@ -181,8 +186,22 @@ def _load(path: Path) -> ModuleType:
         raise SettingsError(f"`{path.name}` can't be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        # It is of the settings, and still wants to be seen with its place.
+        traceback.print_exc()
+        raise SettingsError(f"{last_line(error)}; hint: {_hint(error, path)}") from None
     return module
+
+
+def _hint(error: ImportError, path: Path) -> str:
+    """Returns what to do about something that a file with code can't import."""
+    if error.name == "flwr":
+        return "`pip install 'fltk[flower]'` for the Python of the node"
+    if error.name is None and "relative import" in str(error):
+        return f"`{path.name}` is loaded alone: write out the package from which it imports, as in `from my_app.task import Net`"
+    return f"`{path.name}` is loaded alone: what it imports has to be installed for the Python of the node, or to lie in the folder in which that was started"
 
 
 def _seed(seed: int) -> None:

@@ -1,0 +1,1 @@
+"""An app of Flower: pictures of ten kinds at clients that have unequally many of them."""
