@@ -26,7 +26,7 @@ use crate::{
     selection::{self, Profile, Selecting, Selection},
     simulation::{Fleet, model_bytes, update_bytes},
     state_check::StateError,
-    strategy::{self, Spec},
+    strategy::{self, Own, OwnStrategy, Spec},
 };
 
 /// The limit on samples: larger numbers are not exact as an f64 weight.
@@ -130,6 +130,12 @@ pub enum SetupError {
         /// The round.
         round: Round,
     },
+    /// The strategy of the user's own isn't there.
+    #[error("the strategy `{strategy}` is the user's own, and isn't there")]
+    OwnStrategy {
+        /// The strategy according to the configuration.
+        strategy: String,
+    },
     /// The model to start from is invalid.
     #[error("the model to start from can't be used: {0}")]
     State(#[from] StateError),
@@ -166,6 +172,8 @@ pub struct Setup {
     pub(super) fleet: Option<Arc<Fleet>>,
     /// The compression of updates, if they are compressed.
     compression: Option<Compression>,
+    /// The strategy of the user's own, if `config` names one.
+    pub(super) own: Option<Own>,
 }
 
 impl Setup {
@@ -182,7 +190,7 @@ impl Setup {
         client_samples: Vec<u64>,
         checkpoint_every: u32,
     ) -> Result<Self, SetupError> {
-        let strategy = strategy::by_name(config.strategy.name()).ok_or_else(|| unknown("strategy", config.strategy.name()))?;
+        let strategy = strategy::of(&config.strategy).ok_or_else(|| unknown("strategy", config.strategy.name()))?;
         let selection = selection::by_name(config.selection.name()).ok_or_else(|| unknown("selection", config.selection.name()))?;
         Self::with(strategy, selection, config, rates, seed, client_samples, checkpoint_every)
     }
@@ -262,7 +270,23 @@ impl Setup {
             cohorts,
             fleet: None,
             compression,
+            own: None,
         })
+    }
+
+    /// Sets the strategy of the user's own, if the configuration names one: [`Federation::resume`](super::Federation::resume) refuses a set-up in which it
+    /// is missing.
+    #[must_use]
+    pub fn with_own_strategy(self, own: Option<Arc<dyn OwnStrategy>>) -> Self {
+        Self { own: own.map(Own), ..self }
+    }
+
+    /// Checks that a strategy of the user's own is there if the configuration names one.
+    pub(super) fn check_own(&self) -> Result<(), SetupError> {
+        if self.config.strategy.is_python() && self.own.is_none() {
+            return Err(SetupError::OwnStrategy { strategy: self.config.strategy.name().to_owned() });
+        }
+        Ok(())
     }
 
     /// Sets the clients of each round, from round 1, for a selection that reads them from a file.
