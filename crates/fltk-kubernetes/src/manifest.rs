@@ -24,7 +24,7 @@ mod train_job;
 use std::collections::BTreeSet;
 
 use fltk_core::{
-    catalogue::Catalogues,
+    catalogue::{Catalogues, Choice},
     experiment::{Experiment, NetworkConfig},
 };
 use fltk_plan::{Amounts, JobSpec, Role, job::num_pods};
@@ -176,6 +176,13 @@ impl RunContext {
                     task.name
                 ));
             }
+            let own_strategy = task.strategy().and_then(Choice::code).map(|(file, _)| file);
+            if own_strategy.is_some() {
+                refusals.push(format!(
+                    "task `{}`: its strategy is in Python, and its image has no Python: run it with `fltk federate`, or `fltk run`, where there is one",
+                    task.name
+                ));
+            }
             let net = match task.training().map(|training| &training.network) {
                 Some(NetworkConfig::TorchScript { torchscript }) => Some(torchscript),
                 Some(NetworkConfig::Named(_) | NetworkConfig::Block { .. } | NetworkConfig::Python(_)) | None => None,
@@ -183,7 +190,7 @@ impl RunContext {
             let data = task.training().and_then(|training| training.dataset.path.as_ref());
             let named = task.files().into_iter().map(|(_, path)| path);
             let paths = net.into_iter().chain(data).map(String::as_str).chain(named);
-            for path in paths.filter(|path| !path.starts_with('/')) {
+            for path in paths.filter(|path| !path.starts_with('/') && Some(*path) != own_strategy) {
                 refusals.push(format!(
                     "task `{}`: `{path}` is relative to the experiment file, whose folder pods don't have: name a path in the image, or on a volume",
                     task.name
