@@ -33,6 +33,7 @@ tasks:
       clients: 8
       clients_per_round: 4
       rounds: 4
+      steps_per_round: 4
       partition: { type: dirichlet, alpha: 0.5 }
       strategy: { python: \"mine.py:FedAvgM\" }
 ";
@@ -136,7 +137,7 @@ fn a_twin_of_fedavgm_has_its_bits_for_any_number_of_workers_and_nodes_and_when_i
     let output = run(at, &args);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(digest_in(&output.stdout), expected, "killed twice");
-    assert!(journal(at).matches("\"event\":\"run_resumed\"").count() >= 2, "{}", journal(at));
+    assert!(journal(at).matches("\"event\":\"started\"").count() >= 3, "{}", journal(at));
 }
 
 #[test]
@@ -185,7 +186,7 @@ from fltk.strategy import Strategy, weighted_mean
 
 class FedProx(Strategy):
     def client_terms(self, client, terms, state):
-        assert terms == {'learning_rate': 0.05, 'proximal_mu': 0.0, 'epochs': 1.0}
+        assert terms == {'learning_rate': 0.05, 'proximal_mu': 0.0, 'steps': 4}
         return {'proximal_mu': 0.5}
 
     def combine(self, model, updates, state):
@@ -240,7 +241,8 @@ fn errors_of_the_code_are_told_with_their_place_and_are_for_good() {
     other("x = 1\n", "`mine.py` has no `FedAvgM`");
     let nowhere = folder(&EXPERIMENT.replace("FedAvgM\" }", "FedAvgM\", environment: nowhere }"), &example(""));
     let output = run(nowhere.path(), &["run", "experiment.yaml"]);
-    assert!(said(&output).contains("can't start the strategy with the Python `nowhere`"), "{}", said(&output));
+    let said_of_it = said(&output);
+    assert!(said_of_it.contains("can't start the strategy with the Python `") && said_of_it.contains("/nowhere`"), "{said_of_it}");
     let without = folder(EXPERIMENT, &example(""));
     let output = command(without.path(), &["run", "experiment.yaml"]).env("PYTHONPATH", "").output().unwrap();
     assert!(said(&output).contains("which needs NumPy and the package `fltk`"), "{}", said(&output));

@@ -6,7 +6,7 @@
 //!   finish()     ──> the next model, and the strategy's state
 //! ```
 //!
-//! Not for: where it is computed, and how questions get there, which its edge decides. Its answers are checked as updates are: the next model has the
+//! It is the one part of a round that isn't a pure function here. Not for: where it is computed, and how questions get there, which its edge decides. Its answers are checked as updates are: the next model has the
 //! layout of the global one, and finite numbers.
 
 use std::{collections::BTreeMap, sync::Arc};
