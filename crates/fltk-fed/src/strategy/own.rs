@@ -6,7 +6,7 @@
 //!   finish()     ──> the next model, and the strategy's state
 //! ```
 //!
-//! It is the one part of a round that isn't a pure function here. Not for: where it is computed, and how questions get there, which its edge decides. Its answers are checked as updates are: the next model has the
+//! Such a strategy is the one part of a round that isn't a pure function here. Not for: where it is computed, and how questions get there, which its edge decides. Its answers are checked as updates are: the next model has the
 //! layout of the global one, and finite numbers.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -62,7 +62,7 @@ pub struct OwnRound<'a> {
     pub clients: &'a [(ClientId, Arc<ClientTerms>)],
 }
 
-/// What a strategy of the user's own can change in the terms of a client.
+/// The part of a client's terms that a strategy of the user's own can change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OwnTerms {
     /// The step size of every local step.

@@ -156,7 +156,7 @@ impl Conversation {
     /// Reads the model and the state that `answer` announces.
     fn combined(&mut self, answer: &Answer) -> Result<OwnAnswer, OwnFailure> {
         let layout = Arc::clone(&self.layout);
-        let split = answer.arrays.len().checked_sub(answer.num_state).unwrap_or_default();
+        let split = answer.arrays.len().saturating_sub(answer.num_state);
         let (of_model, of_state) = answer.arrays.split_at(split);
         check_layout(&layout, of_model).map_err(OwnFailure::Gone)?;
         check_state(of_state).map_err(OwnFailure::Code)?;
@@ -271,7 +271,7 @@ mod tests {
         let (w, n) = (described("w", Dtype::F32, &[2, 3]), described("n", Dtype::I64, &[]));
         assert_eq!(check_layout(&layout, &[w.clone(), n.clone()]), Ok(()));
         let check = |arrays: &[Described]| assert!(check_layout(&layout, arrays).is_err(), "{arrays:?}");
-        check(&[w.clone()]);
+        check(std::slice::from_ref(&w));
         check(&[n.clone(), w.clone()]);
         check(&[described("w", Dtype::F32, &[6]), n.clone()]);
         check(&[described("w", Dtype::F64, &[2, 3]), n]);

@@ -33,11 +33,11 @@ pub struct Sent<'a> {
 /// The elements of an array.
 #[derive(Clone, Copy, Debug)]
 pub enum Numbers<'a> {
-    /// Of parameters and buffers.
+    /// Elements of parameters and buffers.
     F32(&'a [f32]),
-    /// Of the strategy's state.
+    /// Elements of the strategy's state.
     F64(&'a [f64]),
-    /// Of counters.
+    /// Elements of counters.
     I64(&'a [i64]),
 }
 
