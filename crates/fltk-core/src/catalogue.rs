@@ -16,7 +16,7 @@ mod entry;
 mod join;
 mod parameter;
 
-pub use choice::{Choice, ChoiceError, Tag, Value};
+pub use choice::{Choice, ChoiceError, Tag, Value, file_and_name};
 pub use entry::{
     AttackEntry, ClientCount, CompressionEntry, DatasetEntry, Entry, Misfit, NetEntry, NetFacts, PartitionerEntry, SampleKind, SampleKinds,
     SelectionEntry, SelectionSize, StrategyEntry, Withstood,

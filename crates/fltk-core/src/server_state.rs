@@ -22,6 +22,17 @@ pub struct ServerState {
     /// The models that these started from, by the round after which they were the global model. Those of a file have no layout: it is that of the global
     /// model.
     pub bases: BTreeMap<Round, Arc<ModelState>>,
+    /// The arrays of a strategy of the user's own, by name; none under the others.
+    pub own: BTreeMap<String, Shaped>,
+}
+
+/// An array of any shape, in row-major order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shaped {
+    /// The sizes of its dimensions; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub values: Vec<f64>,
 }
 
 /// A client that works.
@@ -60,7 +71,8 @@ impl ServerState {
     /// True if the state is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.arrays.is_empty() && self.scalars.is_empty() && self.last_rounds.is_empty() && self.in_flight.is_empty()
+        let has_own = !self.own.is_empty();
+        !has_own && self.arrays.is_empty() && self.scalars.is_empty() && self.last_rounds.is_empty() && self.in_flight.is_empty()
     }
 
     /// Returns the last round in which `client` took part; `None` if it took part in none, or if clients keep no state.

@@ -7,6 +7,7 @@ mod own_data;
 mod participation;
 mod partition;
 mod python_net;
+mod python_strategy;
 mod simulation;
 mod stream;
 mod work;
@@ -129,7 +130,10 @@ fn settle(task: &mut Training, catalogues: &Catalogues, places: &Places<'_>) -> 
         client_test::settle(config);
         settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
         settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
-        settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
+        // Code of the user's own has no entry.
+        if !config.strategy.is_python() {
+            settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
+        }
         if let Some(compression) = &mut config.compression {
             settle_with(compression, &catalogues.compressions).map_err(|error| refuse("federated.compression", error))?;
         }
@@ -181,6 +185,9 @@ fn check_choice<T: AsRef<Entry>>(choice: &Choice, catalogue: &Catalogue<T>, path
 
 /// Checks the parameters of the strategy, and that every round has enough updates for it.
 fn check_strategy(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if config.strategy.is_python() {
+        return python_strategy::check(&config.strategy, places, problems);
+    }
     check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
     let Some(strategy) = catalogues.strategies.get(config.strategy.name()) else { return };
     let at = |parameter: &str| places.at(&format!("federated.strategy.{parameter}")).span;

@@ -76,7 +76,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
         "availability" => tagged(&catalogues.availability, "The times at which clients are there, on a virtual clock."),
         "compression" => tagged(&catalogues.compressions, "The compression of clients' updates."),
         "attack" => tagged(&catalogues.attacks, "The attack of malicious clients."),
-        "strategy" => tagged(&catalogues.strategies, "The strategy that turns client updates into the next global model."),
+        "strategy" => strategy(catalogues),
         _ => {
             if let Some(net) = catalogues.nets.iter().find(|net| net.block == Some(name)) {
                 return Some(object(net.entry.parameters, Map::new(), &format!("The settings of `{}`.", net.entry.name)));
@@ -187,17 +187,30 @@ fn network(catalogues: &Catalogues) -> Json {
     let path = json!({ "type": "string", "description": "Path of the `.pt` file, relative to the experiment file." });
     alternatives.push(key("torchscript", path, "A TorchScript module from a file, trained instead of a net of the catalogue."));
     let python = json!({ "type": "string", "description": "A file, relative to the experiment file, and the name in it of a function that makes the net, or of a class of clients: `model.py:make_model`." });
-    let environment = json!({ "type": "string", "description": "The Python that runs it: the folder of a virtual environment, or a program, relative to the experiment file. Without it, what `FLTK_PYTHON` names, or `python3`." });
-    alternatives.push(json!({
-        "type": "object",
-        "properties": { "python": python, "environment": environment },
-        "required": ["python"],
-        "description": "A module in Python, which nodes in Python train.",
-        "additionalProperties": false
-    }));
+    alternatives.push(code(&python, "A module in Python, which nodes in Python train."));
     let variants: Vec<Json> = catalogues.nets.iter().map(|net| variant(&net.entry, "type")).collect();
     alternatives.push(json!({ "oneOf": variants, "description": "A net with its settings." }));
     json!({ "anyOf": alternatives, "description": "The net of a task." })
+}
+
+/// A strategy of the catalogue, or a class in Python.
+fn strategy(catalogues: &Catalogues) -> Json {
+    let known = tagged(&catalogues.strategies, "A strategy with its settings.");
+    let python = json!({ "type": "string", "description": "A file, relative to the experiment file, and the name in it of a subclass of `fltk.strategy.Strategy`: `mine.py:Mine`." });
+    let own = code(&python, "A strategy of one's own in Python, which runs in a process beside the program.");
+    json!({ "anyOf": [known, own], "description": "The strategy that turns client updates into the next global model." })
+}
+
+/// A block that names code in Python.
+fn code(python: &Json, doc: &str) -> Json {
+    let environment = json!({ "type": "string", "description": "The Python that runs it: the folder of a virtual environment, or a program, relative to the experiment file. Without it, what `FLTK_PYTHON` names, or `python3`." });
+    json!({
+        "type": "object",
+        "properties": { "python": python, "environment": environment },
+        "required": ["python"],
+        "description": doc,
+        "additionalProperties": false
+    })
 }
 
 /// A block of an entry's name and parameters.

@@ -326,10 +326,16 @@ impl<'a> Checker<'a> {
         {
             return self.visit(choice, node, name, key_span);
         }
+        let num_choices = choices.len();
         let objects: Vec<&'a Json> = choices.into_iter().filter(|choice| !self.keys_of(choice).is_empty()).collect();
         let has_key_of = |choice: &&&Json| self.keys_of(choice).into_iter().any(|key| node.get(key).is_some());
         if let Some(choice) = objects.iter().find(has_key_of).or(if objects.len() == 1 { objects.first() } else { None }) {
             return self.visit(choice, node, name, key_span);
+        }
+        // Where all choices are blocks, and those of one list have a tag, what isn't recognized is taken for one of these: it says what tags there are.
+        let tagged = objects.iter().filter_map(|choice| Siblings::of(self.root, alternatives(resolve(self.root, choice))?));
+        if let ([siblings], true) = (&tagged.collect::<Vec<_>>()[..], objects.len() == num_choices) {
+            return self.visit_tagged(*siblings, node, name, key_span);
         }
         let unions = objects.iter().filter_map(|choice| alternatives(resolve(self.root, choice)));
         let hint = unions.into_iter().find_map(|all| Siblings::of(self.root, all)?.rewritten(node)).unwrap_or_else(|| {

@@ -587,3 +587,20 @@ fn nets_in_python_keep_their_environment() {
         assert_eq!(read(to_yaml(&experiment)), experiment);
     }
 }
+
+#[test]
+fn strategies_in_python_keep_their_environment() {
+    for environment in [None, Some(".venv")] {
+        let more = environment.map_or_else(String::new, |path| format!(", environment: {path}"));
+        let text = format!(
+            "name: x\ntasks: [{{ kind: federated, network: LeNet5, dataset: mnist, federated: {{ clients: 3, clients_per_round: 2, rounds: 1, strategy: {{ python: \"a:b/mine.py:Mine\"{more} }} }} }}]"
+        );
+        let read = |text: String| parse(&[SourceFile { name: "x.yaml".into(), text }], &[], catalogues()).expect("it is valid");
+        let parsed = read(text);
+        let strategy = parsed.experiment.tasks[0].strategy().expect("it is federated");
+        assert_eq!((strategy.code(), strategy.environment()), (Some(("a:b/mine.py", "Mine")), environment));
+        assert_eq!(parsed.experiment.tasks[0].files(), [("federated.strategy.python".to_owned(), "a:b/mine.py")]);
+        assert_eq!(parsed.file_places[0].setting, "federated.strategy.python");
+        assert_eq!(read(to_yaml(&parsed.experiment)).experiment, parsed.experiment);
+    }
+}

@@ -162,6 +162,7 @@ impl Federation {
             return Err(SetupError::PastEnd { round, rounds: setup.config.rounds });
         }
         setup.check_cohorts()?;
+        setup.check_own()?;
         check_state(&state)?;
         (setup.strategy.entry.net)(&setup.config.strategy, &facts(&state.layout)).map_err(SetupError::Model)?;
         flow::check(&setup, round, &state, &server).map_err(SetupError::InFlight)?;
@@ -386,7 +387,7 @@ impl Federation {
         let mut actions: Vec<Action> = cohort.has_unwanted().then_some(Action::Revoke { round }).into_iter().collect();
         let server = Arc::make_mut(&mut self.server);
         cohort.remember(&self.setup, server);
-        let (clients, state, train) = cohort.finish(server).map_err(|source| Failure::Remembered { round, source })?;
+        let (clients, state, train) = cohort.finish(server).map_err(|error| error.in_round(round))?;
         check_like(&global, &state).map_err(|source| Failure::Aggregate { round, source })?;
         if self.setup.clients_keep_state() {
             server.took_part(round, &clients, self.setup.samples.len());

@@ -40,6 +40,7 @@ mod median;
 mod method;
 mod moon;
 mod norm_clipping;
+mod own;
 mod parameters;
 mod personal;
 mod pseudo_gradient;
@@ -53,8 +54,10 @@ use std::ops::Range;
 
 use fltk_core::model_state::{ModelState, TensorRole};
 
-pub use catalogue::{CATALOGUE, by_name, entries};
+pub use catalogue::{CATALOGUE, by_name, entries, of};
 pub use method::{ClientAnswer, ClientMethod, ClientRound, FinishClient, NextPass, PersonalModel};
+pub(crate) use own::Own;
+pub use own::{CombineError, OwnAnswer, OwnFailure, OwnRound, OwnStrategy, OwnTerms};
 pub(crate) use parameters::count as num_parameters;
 pub use personal::facts;
 pub use spec::{Aggregator, Array, CohortFacts, Extra, Finish, Gathered, Gathering, Kept, Spec, Take, Update};

@@ -25,7 +25,10 @@ mod train_job;
 
 use std::collections::BTreeSet;
 
-use fltk_core::{catalogue::Catalogues, experiment::Experiment};
+use fltk_core::{
+    catalogue::{Catalogues, Choice},
+    experiment::Experiment,
+};
 use fltk_plan::{Amounts, JobSpec, Role, job::num_pods};
 use fltk_records::stream_folder::Modules;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -185,11 +188,18 @@ impl RunContext {
                     task.name
                 ));
             }
+            let own_strategy = task.strategy().and_then(Choice::code).map(|(file, _)| file);
+            if own_strategy.is_some() {
+                refusals.push(format!(
+                    "task `{}`: its strategy is in Python, and its image has no Python: run it with `fltk federate`, or `fltk run`, where there is one",
+                    task.name
+                ));
+            }
             let net = task.training().and_then(|training| training.network.torchscript());
             let data = task.training().and_then(|training| training.dataset.path.as_deref());
             let named = task.files().into_iter().map(|(_, path)| path);
             let paths = net.filter(|path| !self.modules.contains_key(*path)).into_iter().chain(data).chain(named);
-            for path in paths.filter(|path| !path.starts_with('/')) {
+            for path in paths.filter(|path| !path.starts_with('/') && Some(*path) != own_strategy) {
                 refusals.push(format!(
                     "task `{}`: `{path}` is relative to the experiment file, whose folder pods don't have: name a path in the image, or on a volume",
                     task.name

@@ -161,6 +161,8 @@ fn resumed_run_may_have_other_settings_that_change_no_results() {
             // This task is not federated: `given_files.rs` and `virtual_time.rs` move these files, and `nodes.rs` has other nodes and imposed links.
             // `python_nodes.rs` moves nets in Python.
             "federated.nodes" | "federated.simulation.impose_links" | "network.python" | "network.environment" => continue,
+            // `python_strategy.rs` moves strategies in Python.
+            "federated.strategy.python" | "federated.strategy.environment" => continue,
             name if name.starts_with("federated.") && name.ends_with(".path") => continue,
             // Nor is it a program: `crates/fltk/tests/command.rs` goes on with those.
             name if name.starts_with("command.") => continue,

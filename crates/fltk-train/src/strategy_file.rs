@@ -1,12 +1,13 @@
 //! The state of a federated strategy as a safetensors file: f64, arrays with one dimension, scalars with none; the last round of each client as u32,
-//! if clients keep state; and under an asynchronous strategy, the clients that work as u64, and the models that they started from.
+//! if clients keep state; under an asynchronous strategy, the clients that work as u64, and the models that they started from; and under a strategy of the
+//! user's own, its arrays, with any number of dimensions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
     ids::{ClientId, Round},
     model_state::ModelState,
-    server_state::{InFlight, ServerState},
+    server_state::{InFlight, ServerState, Shaped},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -18,6 +19,8 @@ const LAST_ROUNDS: &str = "last_rounds";
 const IN_FLIGHT: &str = "in_flight";
 /// The beginning of the names of [`ServerState::bases`], which go on with the round and `.floats` or `.counters`.
 const BASE: &str = "base.";
+/// The beginning of the names of [`ServerState::own`], which go on with the name that the user's code gives.
+const OWN: &str = "own.";
 
 /// Returns the bytes of the file.
 ///
@@ -28,14 +31,17 @@ pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
     if let Some(name) = server.scalars.keys().find(|name| server.arrays.contains_key(*name)) {
         return Err(failed(format!("`{name}` is an array and a scalar")));
     }
-    let is_taken = |name: &&String| [LAST_ROUNDS, IN_FLIGHT].contains(&name.as_str()) || name.starts_with(BASE);
+    let is_taken =
+        |name: &&String| [LAST_ROUNDS, IN_FLIGHT].contains(&name.as_str()) || [BASE, OWN].iter().any(|begins| name.starts_with(begins));
     if let Some(name) = server.arrays.keys().chain(server.scalars.keys()).find(is_taken) {
         return Err(failed(format!("`{name}` is the name of something that isn't the strategy's")));
     }
     let bytes = |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
     let arrays = server.arrays.iter().map(|(name, values)| (name, vec![values.len()], bytes(values)));
     let scalars = server.scalars.iter().map(|(name, value)| (name, Vec::new(), bytes(&[*value])));
-    let data: Vec<(&String, Vec<usize>, Vec<u8>)> = arrays.chain(scalars).collect();
+    let names: Vec<String> = server.own.keys().map(|name| format!("{OWN}{name}")).collect();
+    let own = names.iter().zip(server.own.values()).map(|(name, Shaped { shape, values })| (name, shape.clone(), bytes(values)));
+    let data: Vec<(&String, Vec<usize>, Vec<u8>)> = arrays.chain(scalars).chain(own).collect();
     let mut views = Vec::with_capacity(data.len());
     for (name, shape, bytes) in &data {
         views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), bytes).map_err(|error| failed(error.to_string()))?));
@@ -83,6 +89,7 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| wrong(error.to_string()))?;
     let (mut arrays, mut scalars, mut last_rounds) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     let (mut in_flight, mut bases): (_, BTreeMap<Round, ModelState>) = (Vec::new(), BTreeMap::new());
+    let mut own = BTreeMap::new();
     for (name, view) in tensors.iter() {
         if (name, view.dtype(), view.shape().len()) == (LAST_ROUNDS, Dtype::U32, 1) {
             last_rounds = view.data().as_chunks().0.iter().map(|bytes| Round(u32::from_le_bytes(*bytes))).collect();
@@ -112,6 +119,11 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
         if view.dtype() != Dtype::F64 {
             return Err(wrong(format!("tensor `{name}` is {:?} instead of F64", view.dtype())));
         }
+        if let Some(own_name) = name.strip_prefix(OWN) {
+            let values = view.data().as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+            own.insert(own_name.to_owned(), Shaped { shape: view.shape().to_vec(), values });
+            continue;
+        }
         let mut values = view.data().as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
         match (view.shape(), values.next()) {
             ([], Some(value)) => drop(scalars.insert(name.to_owned(), value)),
@@ -120,7 +132,7 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
         }
     }
     let bases = bases.into_iter().map(|(round, numbers)| (round, Arc::new(numbers))).collect();
-    Ok(ServerState { arrays, scalars, last_rounds, in_flight, bases })
+    Ok(ServerState { arrays, scalars, last_rounds, in_flight, bases, own })
 }
 
 fn without_layout() -> ModelState {
@@ -153,6 +165,11 @@ mod tests {
             bases: BTreeMap::from([
                 (Round(1), Arc::new(ModelState { floats: vec![0.5, -0.0], counters: vec![-3], ..without_layout() })),
                 (Round(2), Arc::new(without_layout())),
+            ]),
+            own: BTreeMap::from([
+                ("m".to_owned(), Shaped { shape: vec![2, 1], values: vec![0.1, f64::INFINITY] }),
+                ("steps".to_owned(), Shaped { shape: Vec::new(), values: vec![3.0] }),
+                ("none".to_owned(), Shaped { shape: vec![0, 3], values: Vec::new() }),
             ]),
         }
     }

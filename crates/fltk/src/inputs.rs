@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use fltk_core::{
     arrivals::{self, TraceEntry},
-    experiment::{Experiment, NetworkConfig, TaskKind},
+    experiment::{Experiment, NetworkConfig, Setting, TaskKind},
     seed::Seed,
 };
 use fltk_data::Locations;
@@ -224,6 +224,9 @@ pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::
             *path = absolute(path)?;
         }
         task.change_files(&absolute)?;
+        if let Setting::Federated(config) = &mut task.setting {
+            config.strategy = config.strategy.clone().with_environment(&absolute)?;
+        }
     }
     Ok(())
 }

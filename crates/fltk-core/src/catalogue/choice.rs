@@ -2,6 +2,7 @@
 
 mod conversions;
 mod paths;
+mod python;
 
 use std::{fmt, sync::Arc};
 
@@ -10,6 +11,8 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor},
     ser::SerializeMap as _,
 };
+
+pub use python::file_and_name;
 
 use super::{Constant, Entry, Kind, Parameter, Preset};
 
@@ -38,6 +41,8 @@ pub enum Tag {
     Name,
     /// `format`, for data of one's own.
     Format,
+    /// `python`, for code of the user's own: the name is a file and a name in it.
+    Python,
 }
 
 impl Tag {
@@ -49,6 +54,7 @@ impl Tag {
             Self::Law => "law",
             Self::Name => "name",
             Self::Format => "format",
+            Self::Python => "python",
         }
     }
 }
@@ -353,7 +359,7 @@ impl<'de> Deserialize<'de> for Choice {
                 let mut block: Vec<(String, serde_json::Value)> =
                     std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?;
                 // Where several are keys, the later ones are parameters.
-                let tags = [Tag::Type, Tag::Law, Tag::Name, Tag::Format];
+                let tags = [Tag::Type, Tag::Law, Tag::Name, Tag::Format, Tag::Python];
                 let named = tags.into_iter().find_map(|tag| Some((tag, block.iter().position(|(key, _)| key == tag.name())?)));
                 let (tag, at) = named.ok_or_else(|| de::Error::missing_field(Tag::Type.name()))?;
                 let name: String = serde_json::from_value(block.remove(at).1).map_err(de::Error::custom)?;

@@ -8,7 +8,7 @@ use serde::{
     ser::SerializeMap as _,
 };
 
-use crate::catalogue::{Choice, Value};
+use crate::catalogue::{Choice, Value, file_and_name};
 
 /// The net of a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,9 +55,7 @@ impl PythonNet {
     /// Returns the path of the file and the name in it; `None` if either is missing.
     #[must_use]
     pub fn parts(&self) -> Option<(&str, &str)> {
-        let (file, name) = self.python.rsplit_once(':')?;
-        let is_name = name.chars().all(|char| char == '_' || char.is_alphanumeric()) && !name.starts_with(|char: char| char.is_numeric());
-        (!file.trim().is_empty() && !file.contains('\0') && !name.is_empty() && is_name).then_some((file, name))
+        file_and_name(&self.python)
     }
 
     /// Applies `change` to the paths of the file and of the environment.

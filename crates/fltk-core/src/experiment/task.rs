@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommandConfig, DatasetConfig, Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig};
-use crate::{name::Name, seed::Seed};
+use crate::{catalogue::Choice, name::Name, seed::Seed};
 
 /// A whole experiment: every task is run once per seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,6 +105,15 @@ impl Task {
     #[must_use]
     pub fn files(&self) -> Vec<(String, &str)> {
         self.training().map(Training::files).unwrap_or_default()
+    }
+
+    /// Returns the strategy of a federated task; `None` for others.
+    #[must_use]
+    pub fn strategy(&self) -> Option<&Choice> {
+        match &self.training()?.setting {
+            Setting::Federated(config) => Some(&config.strategy),
+            Setting::Distributed(_) => None,
+        }
     }
 
     /// Returns true if it has clients that each have data of their own.

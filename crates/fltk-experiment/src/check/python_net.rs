@@ -16,10 +16,7 @@ pub(super) fn check(net: &PythonNet, setting: &Setting, places: &Places<'_>, pro
         let problem = Problem::error(places.at("network.python").span, "a net in Python is a file and a name in it");
         problems.push(problem.hint("write it as `network: { python: \"model.py:make_model\" }`, relative to this file"));
     }
-    if net.environment.as_ref().is_some_and(|path| path.trim().is_empty() || path.contains('\0')) {
-        let problem = Problem::error(places.at("network.environment").span, "the path of the environment is empty");
-        problems.push(problem.hint("leave it out to use the Python that `FLTK_PYTHON` names, or `python3`"));
-    }
+    check_environment(net.environment.as_deref(), "network.environment", places, problems);
     match setting {
         Setting::Federated(config) => check_federated(config, places, problems),
         Setting::Distributed(_) => {
@@ -27,6 +24,14 @@ pub(super) fn check(net: &PythonNet, setting: &Setting, places: &Places<'_>, pro
                 Problem::error(places.at("network").span, "ranks can't train a net in Python: only clients of a federated task can");
             problems.push(problem.hint("a script that trains by itself is a task of `kind: command`"));
         }
+    }
+}
+
+/// Checks the path of the Python that runs code of the user's own, if the file gives one.
+pub(super) fn check_environment(environment: Option<&str>, setting: &str, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if environment.is_some_and(|path| path.trim().is_empty() || path.contains('\0')) {
+        let problem = Problem::error(places.at(setting).span, "the path of the environment is empty");
+        problems.push(problem.hint("leave it out to use the Python that `FLTK_PYTHON` names, or `python3`"));
     }
 }
 

@@ -19,10 +19,14 @@ pub(crate) fn home_of(root: &Json, key: &str, here: &[&str]) -> Option<String> {
 /// Returns the block that has `text` as a type, such as `strategy` for `FedProx`.
 pub(super) fn kind_of<'a>(root: &'a Json, text: &str) -> Option<&'a str> {
     let definitions = root.get("$defs")?.as_object()?;
+    // Beside the entries of a catalogue, there may be code of the user's own.
     let knows = |definition: &'a Json| {
+        let of_union = |variants: &'a Vec<Json>| {
+            let tag = tag_of(root, variants)?;
+            variants.iter().find(|variant| resolve(root, variant)["properties"][tag]["const"] == text)
+        };
         let variants = alternatives(definition)?;
-        let tag = tag_of(root, variants)?;
-        variants.iter().find(|variant| resolve(root, variant)["properties"][tag]["const"] == text)
+        of_union(variants).or_else(|| variants.iter().filter_map(alternatives).find_map(of_union))
     };
     definitions.iter().find(|(_, definition)| knows(definition).is_some()).map(|(name, _)| name.as_str())
 }

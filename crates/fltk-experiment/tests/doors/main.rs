@@ -110,7 +110,7 @@ fn schema_has_user_entries_with_parameters_and_defaults() {
     };
     let definitions = &schema["$defs"];
     assert_eq!(
-        variant(&definitions["strategy"]["oneOf"], "FedOpt"),
+        variant(&definitions["strategy"]["anyOf"][0]["oneOf"], "FedOpt"),
         json!({
             "type": "object",
             "properties": {

@@ -85,7 +85,7 @@ impl Federation {
         let Phase::Flowing(mut flow) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(()) };
         let round = self.current;
         let server = Arc::make_mut(&mut self.server);
-        let (combined, records) = flow.combine(&self.setup, server).map_err(|source| Failure::Remembered { round, source })?;
+        let (combined, records) = flow.combine(&self.setup, server).map_err(|error| error.in_round(round))?;
         check_state(&combined.state).map_err(|source| Failure::Aggregate { round, source })?;
         // Those of the checkpoint from which the run went on, if it did.
         server.in_flight.clear();

@@ -10,7 +10,7 @@ use fltk_core::{
     metrics::TrainSummary,
     model_state::ModelState,
     seed::Seed,
-    server_state::{ServerState, WrongLength},
+    server_state::ServerState,
 };
 
 use self::member::{Member, Standing};
@@ -23,7 +23,7 @@ use crate::{
     selection::{Observing, Trained},
     simulation::Micros,
     state_check::check_like,
-    strategy::{Aggregator, CohortFacts, Update},
+    strategy::{Aggregator, CohortFacts, CombineError, Update},
 };
 
 /// The number of updates that are here or on their way here before they can be folded: one is on its way while another is folded.
@@ -66,7 +66,7 @@ impl Cohort {
     /// again.
     ///
     /// # Errors
-    /// If the record has other clients, or too few are left that may answer.
+    /// If the record has other clients, too few are left that may answer, or a strategy of the user's own has no terms for them.
     pub(super) fn select(
         setup: &Setup,
         round: Round,
@@ -88,11 +88,17 @@ impl Cohort {
         let terms = Arc::new(setup.terms(round, server));
         let facts = CohortFacts { total_samples, num_clients: setup.config.clients.num() };
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), facts);
-        let member = |client| {
-            let attended = attended.and_then(|of| of.get(&client));
-            Member::new(setup, round, client, setup.terms_of(client, round, &terms), server.last_round(client), attended, now)
+        let aggregator = aggregator.with_own(setup.own.clone());
+        let with_terms: Vec<_> = clients.into_iter().map(|client| (client, setup.terms_of(client, round, &terms))).collect();
+        let with_terms = match &setup.own {
+            Some(own) => own.begin(round, &global, &server.own, with_terms)?,
+            None => with_terms,
         };
-        let mut members: Vec<Member> = clients.into_iter().map(member).collect();
+        let member = |(client, terms)| {
+            let attended = attended.and_then(|of| of.get(&client));
+            Member::new(setup, round, client, terms, server.last_round(client), attended, now)
+        };
+        let mut members: Vec<Member> = with_terms.into_iter().map(member).collect();
         let count = |is: &dyn Fn(&Member) -> bool| (0_u32..).zip(members.iter().filter(|member| is(member))).map(|(at, _)| at + 1).last();
         let num_awaited = count(&|member| matches!(member.standing, Standing::Awaited)).unwrap_or(0);
         let num_bound = count(&|member| member.is_bound).unwrap_or(0);
@@ -438,7 +444,7 @@ impl Cohort {
     }
 
     /// Returns the members that count, the next global model, and the summary of their training. Updates the strategy's state.
-    pub(super) fn finish(self, server: &mut ServerState) -> Result<(Vec<ClientId>, ModelState, TrainSummary), WrongLength> {
+    pub(super) fn finish(self, server: &mut ServerState) -> Result<(Vec<ClientId>, ModelState, TrainSummary), CombineError> {
         let loss = (self.num_samples > 0).then(|| self.loss_sum / as_f64(self.num_samples));
         let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };
         let clients = self

@@ -6,7 +6,7 @@ use fltk_core::{
     server_state::WrongLength,
 };
 
-use crate::state_check::StateError;
+use crate::{state_check::StateError, strategy::OwnFailure};
 
 /// A message that isn't valid in the current state. It changed nothing: the caller may ignore it and continue, or give up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -280,6 +280,14 @@ pub enum Failure {
         round: Round,
         /// The mismatch.
         source: WrongLength,
+    },
+    /// A strategy of the user's own has no answer.
+    #[error("the strategy failed in round `{round}`: {source}")]
+    Strategy {
+        /// The round.
+        round: Round,
+        /// The reason.
+        source: OwnFailure,
     },
     /// The aggregate of usable updates is not usable.
     #[error("the aggregate of round `{round}` can't be used: {source}")]

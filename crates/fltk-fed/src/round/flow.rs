@@ -19,7 +19,7 @@ use fltk_core::{
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::ModelState,
-    server_state::{InFlight, ServerState, WrongLength},
+    server_state::{InFlight, ServerState},
 };
 
 use super::{
@@ -31,7 +31,7 @@ use crate::{
     selection::{Observing, Trained},
     simulation::Micros,
     state_check::check_like,
-    strategy::{Aggregator, CohortFacts, Update},
+    strategy::{Aggregator, CohortFacts, CombineError, Update},
 };
 
 /// The clients that work, and the round that is being filled.
@@ -261,7 +261,7 @@ impl Flow {
     ///
     /// # Errors
     /// If the strategy's state is that of another model.
-    pub(super) fn combine(&mut self, setup: &Setup, server: &mut ServerState) -> Result<(Combined, Vec<Record>), WrongLength> {
+    pub(super) fn combine(&mut self, setup: &Setup, server: &mut ServerState) -> Result<(Combined, Vec<Record>), CombineError> {
         let (round, is_virtual) = (self.round, setup.fleet.is_some());
         let mut arrived = std::mem::take(&mut self.arrived);
         arrived.sort_by_key(|arrived| (arrived.flight.round, arrived.update.client));

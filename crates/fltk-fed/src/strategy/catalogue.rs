@@ -1,10 +1,10 @@
 //! The catalogue of all strategies.
 
-use fltk_core::catalogue::StrategyEntry;
+use fltk_core::catalogue::{Choice, StrategyEntry};
 
 use super::{
     Spec, apfl, bulyan, cyclic, ditto, fedadagrad, fedadam, fedasync, fedavg, fedavgm, fedbn, fedbuff, feddyn, fedexp, fednova, fedper,
-    fedprox, fedrep, fedyogi, fltrust, geometric_median, krum, median, moon, norm_clipping, qfedavg, scaffold, trimmed_mean,
+    fedprox, fedrep, fedyogi, fltrust, geometric_median, krum, median, moon, norm_clipping, own, qfedavg, scaffold, trimmed_mean,
 };
 
 /// Every strategy.
@@ -43,6 +43,12 @@ pub const CATALOGUE: &[&Spec] = &[
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Spec> {
     CATALOGUE.iter().copied().find(|strategy| strategy.name() == name)
+}
+
+/// Returns the strategy that `choice` names: one of the catalogue, or the stand-in for one of the user's own.
+#[must_use]
+pub fn of(choice: &Choice) -> Option<&'static Spec> {
+    if choice.is_python() { Some(&own::SPEC) } else { by_name(choice.name()) }
 }
 
 /// Returns the entries of all strategies, for the program's catalogues.

@@ -10,7 +10,13 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{float_spans, method::ClientMethod, parameters::changes_in, weight};
+use super::{
+    float_spans,
+    method::ClientMethod,
+    own::{CombineError, Own, OwnFailure},
+    parameters::changes_in,
+    weight,
+};
 
 /// A strategy: its terms for clients, the extras that it wants back, and how updates become the next global model. Each has its own file in
 /// this folder.
@@ -338,6 +344,10 @@ pub struct Aggregator {
     num_clients: u32,
     /// Absent before the first update: sums have the size of two models.
     gathered: Option<Gathered>,
+    /// The strategy of the user's own that combines the updates, if one does.
+    own: Option<Own>,
+    /// The reason why that one took an update no more.
+    own_failure: Option<OwnFailure>,
 }
 
 impl Aggregator {
@@ -346,7 +356,13 @@ impl Aggregator {
     pub fn new(strategy: &'static Spec, config: &Choice, round: Round, global: Arc<ModelState>, cohort: CohortFacts) -> Self {
         let CohortFacts { total_samples, num_clients } = cohort;
         let (spans, total) = (float_spans(&global), weight(total_samples));
-        Self { strategy, config: config.clone(), round, global, spans, total, num_clients, gathered: None }
+        let (gathered, own, own_failure) = (None, None, None);
+        Self { strategy, config: config.clone(), round, global, spans, total, num_clients, gathered, own, own_failure }
+    }
+
+    /// Returns the same aggregator, whose updates a strategy of the user's own combines, if there is one.
+    pub(crate) fn with_own(self, own: Option<Own>) -> Self {
+        Self { own, ..self }
     }
 
     /// Removes and returns the intermediate state.
@@ -367,6 +383,12 @@ impl Aggregator {
 
     /// Takes the next client's update, in client order.
     pub fn take(&mut self, update: Update) {
+        if let Some(Own(own)) = &self.own {
+            if self.own_failure.is_none() {
+                self.own_failure = own.take(&update).err();
+            }
+            return;
+        }
         let mut gathered = self.gathered();
         gathered.num_updates += 1;
         gathered.samples += update.weight();
@@ -377,10 +399,15 @@ impl Aggregator {
     /// Returns the next global model.
     ///
     /// # Errors
-    /// If the strategy's state is that of another model.
-    pub fn finish(mut self, server: &mut ServerState) -> Result<ModelState, WrongLength> {
+    /// If the strategy's state is that of another model, or a strategy of the user's own has no answer.
+    pub fn finish(mut self, server: &mut ServerState) -> Result<ModelState, CombineError> {
+        if let Some(Own(own)) = &self.own {
+            let answer = self.own_failure.map_or_else(|| own.finish(), Err)?;
+            server.own = answer.state;
+            return Ok(answer.model);
+        }
         let gathered = self.gathered();
-        (self.strategy.finish)(&self.context(), gathered, server)
+        Ok((self.strategy.finish)(&self.context(), gathered, server)?)
     }
 }
 

@@ -265,6 +265,18 @@ fn files_beside_the_experiment_are_refused() {
 }
 
 #[test]
+fn strategies_in_python_are_refused() {
+    let mut context = context("kubernetes: {}");
+    let setting = context.experiment.tasks.iter_mut().find_map(|task| match &mut task.training_mut()?.setting {
+        Setting::Federated(config) => Some(config),
+        Setting::Distributed(_) => None,
+    });
+    setting.expect("one task is federated").strategy = Choice::python("mine.py:Mine");
+    let refusals = context.refusals();
+    assert!(matches!(&refusals[..], [refusal] if refusal.contains("its strategy is in Python")), "{refusals:?}");
+}
+
+#[test]
 fn clients_with_data_of_their_own_are_refused() {
     let mut context = context("kubernetes: {}");
     let setting = context.experiment.tasks.iter_mut().find_map(|task| match &mut task.training_mut()?.setting {

@@ -45,6 +45,8 @@ pub const CHANGES_NOTHING: &[&str] = &[
     "network.environment",
     "federated.partition.path",
     "federated.selection.path",
+    "federated.strategy.python",
+    "federated.strategy.environment",
     "federated.simulation.devices.path",
     "federated.simulation.network.path",
     "federated.simulation.availability.path",

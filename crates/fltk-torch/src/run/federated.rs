@@ -3,6 +3,7 @@
 mod clients;
 mod local_nodes;
 mod network;
+mod own_strategy;
 mod python;
 
 use std::{
@@ -28,7 +29,8 @@ use fltk_fed::{
     BoxError,
     client::ClientStates,
     drive::RunError,
-    round::{Federation, Record, Setup},
+    round::{Failure, Federation, Record, Setup},
+    strategy::OwnFailure,
     transport::in_process,
 };
 use fltk_network::federator::AtNodesOnly;
@@ -99,10 +101,11 @@ pub fn run(
         warn_of_idle_clients(job, &parts);
     }
     let num_samples = parts.sizes().map(|size| size as u64).collect();
+    let own_strategy = own_strategy::start(config, job.seed, context.base, Arc::clone(&context.stop))?;
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let data = hashing.join().unwrap_or_else(|panic| resume_unwind(panic));
     let own = settings::of_trainer(job, data, context.base)?;
-    let setup = setup.for_settings(own).with_cohorts(cohorts);
+    let setup = setup.for_settings(own).with_cohorts(cohorts).with_own_strategy(own_strategy);
     let setup = match fleet(config, job.seed, job.task.train.batch_size, context.base)? {
         Some(fleet) => setup.with_fleet(fleet),
         None => setup,
@@ -203,6 +206,9 @@ pub fn run(
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(RunError::Stopped { .. }) => Err(Stopped.into()),
+        // Whoever waited for the strategy gave up.
+        Err(RunError::Failed(Failure::Strategy { .. })) if context.stop.load(Ordering::Relaxed) => Err(Stopped.into()),
+        Err(error @ RunError::Failed(Failure::Strategy { source: OwnFailure::Code(_), .. })) => Err(SettingsAtFault(error.into()).into()),
         Err(RunError::Failed(failure)) if failures.explain(&failure) => Err(SettingsAtFault(RunError::Failed(failure).into()).into()),
         Err(error @ RunError::Initial { is_of_settings: true, .. }) => Err(SettingsAtFault(error.into()).into()),
         Err(error) if failed_of_settings.load(Ordering::Relaxed) => Err(SettingsAtFault(error.into()).into()),

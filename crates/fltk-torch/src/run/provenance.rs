@@ -10,7 +10,7 @@ use fltk::{
     inputs::named_file_sha256,
     run_group,
 };
-use fltk_core::experiment::{NetworkConfig, PythonNet};
+use fltk_core::experiment::{NetworkConfig, PythonNet, Setting};
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder};
 
@@ -18,6 +18,9 @@ use super::{Context, host::host, job::Job};
 
 /// The keys of [`provenance`] that aren't names of files.
 const NO_FILES: [&str; 2] = ["source", "normalization"];
+
+/// The setting of a strategy in Python.
+const OWN_STRATEGY: &str = "federated.strategy.python";
 
 /// The digest of every file of `dataset`, its source under `source`, and under `normalization` the normalization that was computed from it, if any was.
 #[must_use]
@@ -82,12 +85,21 @@ pub fn network_sha256(base: &Path, job: &Job) -> anyhow::Result<Option<String>> 
     Ok(Some(fltk_train::module_sha256(&base.join(torchscript)).or_exit(Exit::Experiment)?))
 }
 
-/// The digests of the files that partition and selection of the job name, by setting. Their paths are relative to `base`.
+/// The digests of the files that partition, selection and strategy of the job name, by setting; of a strategy in Python, its name in the file counts too. Their
+/// paths are relative to `base`.
 ///
 /// # Errors
 /// If a file can't be read.
 pub fn files_sha256(base: &Path, job: &Job) -> anyhow::Result<BTreeMap<String, String>> {
-    job.task.files().into_iter().map(|(setting, path)| Ok((setting, named_file_sha256(path, base)?))).collect()
+    let code = own_strategy(job);
+    let digest = |setting: &str, path: &str| -> anyhow::Result<String> {
+        let file = named_file_sha256(path, base)?;
+        Ok(match code {
+            Some((_, name)) if setting == OWN_STRATEGY => fltk_data::digest::sha256_hex(format!("{file}:{name}").as_bytes()),
+            _ => file,
+        })
+    };
+    job.task.files().into_iter().map(|(setting, path)| Ok((setting.clone(), digest(&setting, path)?))).collect()
 }
 
 /// Checks that the files that the settings of `job` name are those that the run in `folder` began with.
@@ -110,24 +122,29 @@ pub fn check_files(folder: &RunFolder, job: &Job, base: &Path) -> anyhow::Result
     Ok(())
 }
 
+/// Returns the file of the job's strategy in Python and the name in it; `None` if its strategy is one of ours.
+fn own_strategy(job: &Job) -> Option<(&str, &str)> {
+    match &job.task.setting {
+        Setting::Federated(config) => config.strategy.code(),
+        Setting::Distributed(_) => None,
+    }
+}
+
 /// Checks that the TorchScript module of `job`, or its net in Python, if it has one, may be loaded: it isn't within a folder of records, unless that is trusted, and it's
-/// the one that the run in `folder` began with.
+/// the one that the run in `folder` began with. A strategy in Python mustn't be within such a folder either; [`check_files`] compares it.
 ///
 /// # Errors
 /// If the module may not be loaded.
 pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Job) -> anyhow::Result<()> {
+    if let Some((file, _)) = own_strategy(job) {
+        check_trust(context, "the strategy in Python", file)?;
+    }
     let (kind, module) = match &job.task.network {
         NetworkConfig::TorchScript { torchscript } => ("the TorchScript module", torchscript.as_str()),
         NetworkConfig::Python(net) => ("the net in Python", net.parts().map_or("", |(file, _)| file)),
         NetworkConfig::Named(_) | NetworkConfig::Block { .. } => return Ok(()),
     };
-    let path = context.base.join(module);
-    if !context.trust_module && lies_in_records(&path) {
-        let message = format!(
-            "{kind} `{module}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` accepts it"
-        );
-        return Err(failure(Exit::Experiment, message));
-    }
+    check_trust(context, kind, module)?;
     let is = network_sha256(context.base, job)?;
     match folder.and_then(|folder| folder.description().network_sha256.as_ref()) {
         Some(begun) if Some(begun) != is.as_ref() => {
@@ -139,6 +156,17 @@ pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Jo
         }
         _ => Ok(()),
     }
+}
+
+/// Checks that code isn't within a folder of records, unless that is trusted.
+fn check_trust(context: &Context<'_>, kind: &str, module: &str) -> anyhow::Result<()> {
+    if context.trust_module || !lies_in_records(&context.base.join(module)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{kind} `{module}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` accepts it"
+    );
+    Err(failure(Exit::Experiment, message))
 }
 
 /// True if an ancestor folder of `path`, with links resolved, belongs to a run or a stream.

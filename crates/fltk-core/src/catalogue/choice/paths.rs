@@ -6,7 +6,7 @@ impl Choice {
     /// Returns the files that a settled choice names: the parameter and the path of each, with those of the choices within it.
     #[must_use]
     pub fn paths(&self) -> Vec<(String, &str)> {
-        let mut paths = Vec::new();
+        let mut paths: Vec<(String, &str)> = self.file().map(|file| (self.tag.name().to_owned(), file)).into_iter().collect();
         for (name, value) in &self.settings {
             match value {
                 Value::Path(path) => paths.push((name.to_string(), &**path)),
@@ -22,6 +22,9 @@ impl Choice {
     /// # Errors
     /// The first error of `change`.
     pub fn with_paths<E>(mut self, change: &dyn Fn(&str) -> Result<String, E>) -> Result<Self, E> {
+        if let Some(name) = self.with_file(change)? {
+            self.name = name;
+        }
         for (_, value) in &mut self.settings {
             match value {
                 Value::Path(path) => *path = change(path)?.into(),

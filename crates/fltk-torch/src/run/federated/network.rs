@@ -16,8 +16,9 @@ use std::{
 use anyhow::Context as _;
 use fltk::output::counted;
 use fltk_core::{
+    catalogue::Choice,
     event::RunEvent,
-    experiment::{Experiment, FederatedConfig, NetworkConfig, Task},
+    experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task},
     model_state::ModelState,
 };
 use fltk_data::{Dataset, Division};
@@ -261,7 +262,7 @@ impl Network<'_> {
                 let written =
                     std::fs::create_dir(&arrays).and_then(|()| fltk_data::arrays::write(&arrays, self.dataset, self.parts, job.seed));
                 written.context("can't write the samples for nodes in Python")?;
-                nodes.in_python(PythonNodes { interpreter: interpreter(net, context.base), arrays })
+                nodes.in_python(PythonNodes { interpreter: interpreter(net.environment.as_deref(), context.base), arrays })
             }
             None => nodes,
         };
@@ -324,6 +325,12 @@ impl Network<'_> {
         if let NetworkConfig::Python(net) = &mut task.network {
             net.environment = None;
             net.change_files(&carried)?;
+        }
+        if let Setting::Federated(config) = &mut task.setting
+            && config.strategy.is_python()
+        {
+            // Orders say everything that clients do under a strategy of the user's own, whose code stays here.
+            config.strategy = Choice::new("FedAvg");
         }
         let nets = job.task.network.python().zip(task.network.python());
         let python = nets.map(|(net, carried)| python::job(net, carried, &task, job.seed, self.config)).transpose()?;

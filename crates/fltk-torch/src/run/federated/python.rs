@@ -21,12 +21,12 @@ use fltk_train::{checkpoint, parameters_sha256};
 
 use crate::run::{recorder::Recorder, resumed::Resumed};
 
-/// The variable that names the Python of nodes, unless the experiment does.
+/// The variable that names the Python of code of the user's own, unless the experiment does.
 const INTERPRETER: &str = "FLTK_PYTHON";
 
-/// Returns the Python that runs the nodes of this machine: what the experiment names, what `FLTK_PYTHON` names, or `python3`.
-pub fn interpreter(net: &PythonNet, base: &Path) -> PathBuf {
-    match &net.environment {
+/// Returns the Python that runs code of the user's own on this machine: what the experiment names, what `FLTK_PYTHON` names, or `python3`.
+pub fn interpreter(environment: Option<&str>, base: &Path) -> PathBuf {
+    match environment {
         Some(environment) => {
             let path = base.join(environment);
             if path.is_dir() { path.join("bin/python") } else { path }
