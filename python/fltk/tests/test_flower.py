@@ -179,7 +179,7 @@ def test_an_app_is_told_what_the_experiment_and_its_project_say(folder: Path) ->
     assert seen["node_config"] == {"partition-id": 2, "num-partitions": 4}
     said = {"server-round": 5, "server_round": 5, "lr": 0.25, "learning-rate": 0.25, "learning_rate": 0.25, "local-epochs": 3, "local_epochs": 3}
     assert seen["config"] == {**said, "proximal-mu": 0.5, "proximal_mu": 0.5}
-    expected = {"my.own": 5, "momentum": 0.9, "seed": SEED, "lr": 0.25, "local-epochs": 3, "batch-size": 3, "batch_size": 16}
+    expected = {"my.own": 5, "momentum": 0.9, "seed": SEED, "lr": 0.25, "local-epochs": 3, "batch-size": 3, "batch_size": 3}
     assert {name: seen["run_config"].get(name) for name in expected} == expected, "the experiment decides over the project, and the code over both"
     assert made.evaluate(content, 5) == Evaluation(9, 0.5, 0.25)
     made.train(content, order(epochs=None, steps=4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import socket
 import tempfile
 import threading
@@ -17,6 +19,8 @@ except ModuleNotFoundError:
     raise unittest.SkipTest("the process of a strategy needs NumPy") from None
 
 from fltk.strategy import Model, Update, frames, mean_changes, moved, weighted_mean, worker
+
+MACHINE = ("OSError", "MemoryError", "KeyError")
 
 ROLES = {"w": "parameter", "mean": "buffer", "n": "counter"}
 
@@ -105,6 +109,34 @@ class Conversations(unittest.TestCase):
         talk = Talk(code, name)
         self.addCleanup(talk.close)
         return talk
+
+    def test_the_file_itself_runs_and_not_what_was_compiled_of_another(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        file = Path(folder.name) / "mine.py"
+        loaded = []
+        for name in ("One", "Two"):
+            file.write_text(f"from fltk.strategy import Strategy\nclass Mine(Strategy):\n    kind = '{name}'\n")
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+            py_compile.compile(str(file), doraise=True)
+            loaded.append(worker._load(file, "Mine").kind)  # type: ignore[attr-defined]
+        self.assertEqual(loaded, ["One", "Two"])
+
+    def test_what_may_be_the_fault_of_the_machine_is_said_to_be(self) -> None:
+        code = CODE + "\n".join(f"class {kind}s(Mean):\n    def combine(self, model, updates, state):\n        raise {kind}('no')\n" for kind in MACHINE)
+        for kind in MACHINE:
+            talk = self.talk(f"{kind}s", code)
+            talk.answer()
+            talk.begin(1)
+            header, _ = talk.end(update(0, 1, 1, model([1.0, 2.0])))
+            self.assertEqual((header["kind"], header["is_of_machine"]), ("failed", kind != "KeyError"))
+
+    def test_without_updates_the_model_stays_as_it_is(self) -> None:
+        given = model([1.0, 2.0], mean=3.0, n=4)
+        for name, values in weighted_mean(given, []).items():
+            np.testing.assert_array_equal(values, given[name])
+        _, others = mean_changes(given, [])
+        self.assertEqual((float(others["mean"]), int(others["n"])), (3.0, 4))
 
     def test_rounds_are_answered_and_state_comes_back(self) -> None:
         talk = self.talk("Mean")

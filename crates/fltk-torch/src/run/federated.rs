@@ -101,7 +101,9 @@ pub fn run(
         warn_of_idle_clients(job, &parts);
     }
     let num_samples = parts.sizes().map(|size| size as u64).collect();
-    let own_strategy = own_strategy::start(config, job.seed, context.base, Arc::clone(&context.stop))?;
+    // Whoever waits for it to be loaded gives up if the run is asked to stop.
+    let given_up = |error| if context.stop.load(Ordering::Relaxed) { Stopped.into() } else { error };
+    let own_strategy = own_strategy::start(config, job.seed, context.base, Arc::clone(&context.stop)).map_err(given_up)?;
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let data = hashing.join().unwrap_or_else(|panic| resume_unwind(panic));
     let own = settings::of_trainer(job, data, context.base)?;

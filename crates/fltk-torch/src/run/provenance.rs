@@ -122,6 +122,14 @@ pub fn check_files(folder: &RunFolder, job: &Job, base: &Path) -> anyhow::Result
     Ok(())
 }
 
+/// Returns the Python that the job's strategy in Python names, if it names one.
+fn own_environment(job: &Job) -> Option<&str> {
+    match &job.task.setting {
+        Setting::Federated(config) => config.strategy.environment(),
+        Setting::Distributed(_) => None,
+    }
+}
+
 /// Returns the file of the job's strategy in Python and the name in it; `None` if its strategy is one of ours.
 fn own_strategy(job: &Job) -> Option<(&str, &str)> {
     match &job.task.setting {
@@ -138,6 +146,10 @@ fn own_strategy(job: &Job) -> Option<(&str, &str)> {
 pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Job) -> anyhow::Result<()> {
     if let Some((file, _)) = own_strategy(job) {
         check_trust(context, "the strategy in Python", file)?;
+    }
+    let of_net = job.task.network.python().and_then(|net| net.environment.as_deref());
+    for environment in own_environment(job).into_iter().chain(of_net) {
+        check_trust(context, "the Python of the experiment", environment)?;
     }
     let (kind, module) = match &job.task.network {
         NetworkConfig::TorchScript { torchscript } => ("the TorchScript module", torchscript.as_str()),

@@ -147,6 +147,7 @@ impl Conversation {
     fn answer(&mut self, kind: &str) -> Result<Answer, OwnFailure> {
         let answer = frames::read_header(&mut self.process).map_err(|error| self.gone(&error))?;
         match answer.kind.as_str() {
+            "failed" if answer.is_of_machine => Err(OwnFailure::Gone(answer.reason)),
             "failed" => Err(OwnFailure::Code(answer.reason)),
             given if given == kind => Ok(answer),
             other => Err(OwnFailure::Gone(format!("the process of the strategy answered `{other}` in place of `{kind}`"))),

@@ -4,6 +4,6 @@
 names of its own, or an evaluation at the server. Nothing here imports Flower before an app is used, and nothing of Flower that calls its makers' servers.
 """
 
-from fltk.flower._adapter import client, is_of_flower
+from fltk.flower._adapter import client, is_of_flower, with_names
 
-__all__ = ["client", "is_of_flower"]
+__all__ = ["client", "is_of_flower", "with_names"]

@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ from fltk.node.errors import SettingsError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["client", "is_of_flower"]
+__all__ = ["client", "is_of_flower", "with_names"]
 
 LOSS, ACCURACY = ("loss",), ("accuracy", "acc")
 """The words in the names of figures by which they are found, unless they are named."""
@@ -76,6 +76,13 @@ def client(
     return type("FlowerClient", (FlowerClient,), {"options": options})
 
 
+def with_names(kind: type[Client], names: Mapping[str, Any]) -> type[Client]:
+    """Returns a class of clients that looks for a model among these names of its file, if it is an app of Flower's and was told of no others."""
+    if not issubclass(kind, FlowerClient) or kind.options.beside:
+        return kind
+    return type(kind.__name__, (kind,), {"options": replace(kind.options, beside=dict(names))})
+
+
 class FlowerClient(Client):
     """Clients that are an app of Flower's."""
 
@@ -122,7 +129,11 @@ class FlowerClient(Client):
             return self._evaluate_at_server(self.options.evaluate, arrays, at_round)
         num_examples, loss, accuracy = 0, 0.0, 0.0
         for number in range(self.job.num_clients):
+            if self._place.seed is not None:
+                self._place.seed(number, at_round)
             reply = self._app.evaluate(arrays, self._asked(number, at_round))
+            if reply.num_examples == 0:
+                continue
             of_loss, of_accuracy = self._figures(reply.metrics)
             num_examples += reply.num_examples
             loss += of_loss * reply.num_examples
@@ -178,7 +189,7 @@ class FlowerClient(Client):
         job = self.job
         optimizer = {name.replace("_", "-"): value for name, value in job.optimizer.items() if name != "type" and isinstance(value, (int, float))}
         said = {**optimizer, "batch-size": job.batch_size, "seed": job.seed, **(work or {})}
-        run_config = {"local-epochs": 1, **self._project, **_spelled(said), **self.options.run_config}
+        run_config = {"local-epochs": 1, **self._project, **_spelled(said), **_spelled(self.options.run_config)}
         config = _spelled({"server-round": at_round, **(work or {})})
         return _messages.Asked(client, job.num_clients, at_round, run_config, config)
 
@@ -202,7 +213,8 @@ class FlowerClient(Client):
             metrics = evaluate(at_round, _messages.array_record(arrays))
         if metrics is None:
             raise SettingsError(f"`evaluate` returned nothing for round `{at_round}`; hint: `evaluate_every` in the experiment file says which are evaluated")
-        plain = {name: float(value) for name, value in metrics.items()}
+        # Other metrics, such as lists, are none of ours.
+        plain = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float) or getattr(value, "ndim", None) == 0}
         num_examples = next((int(plain[name]) for name in _messages.EXAMPLES if name in plain), 1)
         return Evaluation(num_examples, *self._figures(plain))
 

@@ -116,6 +116,8 @@ class _Place:
     folder: Path | None = None
     """The folder of the node, in which the run's experiment is."""
     last: dict[str, Any] = field(default_factory=dict)
+    seed: Callable[[int, int], None] | None = None
+    """Seeds all draws by the run's seed, a client and a round."""
 
 
 class Client:

@@ -42,12 +42,13 @@ class Training:
         self._samples: Samples | None = None
         # The code has a folder of its own in that of the node.
         self.place = _Place(job, self._open, folder=path.parent.parent)
+        self.place.seed = self._seed_for
         module = _load(path)
         found = getattr(module, name, None)
         if found is None:
             raise SettingsError(f"`{path.name}` has no `{name}`")
         if inspect.isclass(found) and issubclass(found, Client):
-            self.client = found(self.place)
+            self.client = flower.with_names(found, vars(module))(self.place)
         elif flower.is_of_flower(found):
             self.client = flower.client(found, beside=vars(module))(self.place)
         elif callable(found):
@@ -161,6 +162,9 @@ class Training:
         self.place.last = {"client": client, "round": at_round}
         # Nothing of the order before is left: neither its mode, which the caller sets, nor its gradients.
         self.model.zero_grad(set_to_none=True)
+        self._seed_for(client, at_round)
+
+    def _seed_for(self, client: int, at_round: int) -> None:
         _seed(Stream(self._job.seed, "torch", [client, at_round, 0, 0]).next_u64())
 
 

@@ -19,7 +19,7 @@ VERSION = 1
 """The version of the protocol, which both sides say at first."""
 
 _LENGTHS = struct.Struct("<IQ")
-_HEADER_BYTES_MAX = 1 << 26
+_HEADER_BYTES_MAX = 1 << 27
 _DTYPES = {"f32": np.dtype("<f4"), "f64": np.dtype("<f8"), "i64": np.dtype("<i8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 

@@ -78,7 +78,8 @@ def _add(sums: dict[str, Array], model: Model, name: str, weight: float, values:
 
 def _divided(model: Model, name: str, sums: Array, total: float) -> Array:
     if model.roles[name] == "counter":
-        return sums
+        # Without an update there is nothing that is the largest.
+        return np.where(sums == _LEAST, model[name], sums)
     return _rounded(sums / total) if total > 0.0 else model[name]
 
 

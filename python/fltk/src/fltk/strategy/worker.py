@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 import os
 import random
@@ -11,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,9 @@ from fltk.strategy.base import Array, Model, Strategy, Update
 
 _TERMS = ("learning_rate", "proximal_mu", "epochs", "steps")
 _NAME_CHARS_MAX = 256
+_REASON_CHARS_MAX = 2000
+# The largest amounts of local training, as in experiment files.
+_MOST = {"epochs": 1e6, "steps": 10**9}
 
 Read = Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 Write = Callable[..., None]
@@ -43,7 +45,7 @@ def serve(read: Read, write: Write) -> None:
             strategy = _load(file, hello["name"])
             strategy.seed, strategy.num_clients = hello["seed"], hello["num_clients"]
         except BaseException as error:
-            write({"kind": "failed", "reason": _reason(error, file)})
+            write(_failed(error, file))
             return
         write({"kind": "ready", "version": frames.VERSION})
         while True:
@@ -57,17 +59,19 @@ def _round(strategy: Strategy, file: Path, read: Read, write: Write) -> None:
     begun, arrays = read()
     model, kept = _split(begun, arrays)
     strategy.round = begun["round"]
-    updates = _updates(read, model.roles)
     try:
         _seed(strategy.seed, strategy.round)
         state = {name: np.array(values) for name, values in kept.items()}
         if begun["is_first"]:
             state = _checked_state("initial_state", strategy.initial_state(model))
-        own = {name: np.array(values) for name, values in state.items()}
-        write({"kind": "terms", "terms": [_terms(strategy, client, own) for client in begun["clients"]]})
+        # What is changed for one client isn't there for the next.
+        copied = ({name: np.array(values) for name, values in state.items()} for _ in begun["clients"])
+        terms = [_terms(strategy, client, own) for client, own in zip(begun["clients"], copied, strict=True)]
     except BaseException as error:
-        write({"kind": "failed", "reason": _reason(error, file)})
+        write(_failed(error, file))
         return
+    write({"kind": "terms", "terms": terms})
+    updates = Updates(read, model.roles)
     try:
         answer = strategy.combine(model, updates, state)
         following = [(name, _checked(name, answer, model)) for name in _names(answer, model)]
@@ -75,21 +79,21 @@ def _round(strategy: Strategy, file: Path, read: Read, write: Write) -> None:
     except (frames.EndedError, BrokenPipeError, ConnectionResetError):
         raise
     except BaseException as error:
-        reason = _reason(error, file)
-        _drain(updates)
-        write({"kind": "failed", "reason": reason})
+        failed = _failed(error, file)
+        updates.drain()
+        write(failed)
         return
-    _drain(updates)
+    updates.drain()
     write({"kind": "combined", "num_state": len(after)}, [*following, *after.items()])
 
 
 def _load(file: Path, name: str) -> Strategy:
-    spec = importlib.util.spec_from_file_location(file.stem if file.stem.isidentifier() else "strategy", file)
-    if spec is None or spec.loader is None:
-        raise AnswerError(f"`{file.name}` is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(spec.name, module)
-    spec.loader.exec_module(module)
+    # Compiled from the file itself: compiled code that Python keeps beside it may be another's.
+    code = compile(file.read_bytes(), str(file), "exec")
+    module = ModuleType(file.stem if file.stem.isidentifier() and file.stem not in sys.modules else f"strategy_{abs(hash(str(file)))}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module
+    exec(code, module.__dict__)  # noqa: S102 (it is what the experiment names)
     found = getattr(module, name, None)
     if found is None:
         raise AnswerError(f"`{file.name}` has no `{name}`")
@@ -104,18 +108,26 @@ def _split(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[Mode
     return Model(model, dict(zip(model, header["roles"], strict=True))), {name[2:]: values for name, values in arrays.items() if name.startswith("s.")}
 
 
-def _updates(read: Read, roles: Mapping[str, str]) -> Iterator[Update]:
-    while True:
-        header, arrays = read()
+class Updates(Iterator[Update]):
+    """The updates of a round, as they come, until the program says that there are no more."""
+
+    def __init__(self, read: Read, roles: Mapping[str, str]) -> None:
+        self._read, self._roles, self._are_over = read, roles, False
+
+    def __next__(self) -> Update:
+        if self._are_over:
+            raise StopIteration
+        header, arrays = self._read()
         if header["kind"] == "end":
-            return
-        model = Model({name[2:]: values for name, values in arrays.items()}, roles)
-        yield Update(header["client"], header["num_samples"], header["num_steps"], header["learning_rate"], model)
+            self._are_over = True
+            raise StopIteration
+        model = Model({name[2:]: values for name, values in arrays.items()}, self._roles)
+        return Update(header["client"], header["num_samples"], header["num_steps"], header["learning_rate"], model)
 
-
-def _drain(updates: Iterator[Update]) -> None:
-    for _ in updates:
-        pass
+    def drain(self) -> None:
+        """Reads what the code didn't."""
+        for _ in self:
+            pass
 
 
 def _seed(seed: int, at_round: int) -> None:
@@ -135,7 +147,7 @@ def _terms(strategy: Strategy, client: Mapping[str, Any], state: dict[str, Array
             raise AnswerError(f"`client_terms` of client {number} has `{key}`, and terms are {', '.join(_TERMS)}")
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not math.isfinite(value):
             raise AnswerError(f"`{key}` of the terms of client {number} is {value!r}, and no finite number")
-        if value < 0 or (value == 0 and key != "proximal_mu") or (key == "steps" and value != int(value)):
+        if value < 0 or (value == 0 and key != "proximal_mu") or (key == "steps" and value != int(value)) or value > _MOST.get(key, math.inf):
             raise AnswerError(f"`{key}` of the terms of client {number} can't be {value!r}")
     if "epochs" in own and "steps" in own:
         raise AnswerError(f"the terms of client {number} have both `epochs` and `steps`")
@@ -195,6 +207,15 @@ def _kind(value: Any) -> str:
 
 def _shape(values: Array) -> str:
     return "x".join(map(str, values.shape)) or "of a single number"
+
+
+def _failed(error: BaseException, file: Path) -> dict[str, Any]:
+    """Returns the answer that says an error. What may be the machine's fault alone is tried again when the run is resumed."""
+    reason = _reason(error, file)[:_REASON_CHARS_MAX].encode(errors="replace").decode()
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"; hint: install `{error.name}` there; modules beside `{file.name}` aren't looked for, since only that file is compared when a run goes on"
+    return {"kind": "failed", "reason": reason + hint, "is_of_machine": isinstance(error, OSError | MemoryError)}
 
 
 def _reason(error: BaseException, file: Path) -> str:

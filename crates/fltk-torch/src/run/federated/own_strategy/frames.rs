@@ -95,6 +95,9 @@ pub struct Answer {
     /// The reason of a failure.
     #[serde(default)]
     pub reason: String,
+    /// True if the machine may be the cause of a failure, and not the code.
+    #[serde(default)]
+    pub is_of_machine: bool,
     /// The terms of each client of a round.
     #[serde(default)]
     pub terms: Vec<Terms>,

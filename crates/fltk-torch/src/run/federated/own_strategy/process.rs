@@ -18,6 +18,7 @@ use fltk::{
     child,
     exit::{Exit, failure},
 };
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The interval at which a wait looks whether it is still of use.
 const POLL: Duration = Duration::from_millis(100);
@@ -49,6 +50,8 @@ impl Process {
         ours.set_write_timeout(Some(POLL))?;
         let mut command = Command::new(&interpreter);
         command.args(["-m", "fltk.strategy"]).stdin(Stdio::from(OwnedFd::from(theirs)));
+        // The order of sets, and of sums in libraries, is the same in each start and on each machine.
+        command.envs([("PYTHONHASHSEED", "0"), ("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1"), ("MKL_NUM_THREADS", "1")]);
         let child = child::start(&mut command).map_err(|error| {
             let message = format!(
                 "can't start the strategy with the Python `{}`: {error}\nhint: `FLTK_PYTHON` names another, or `environment` beside `python` in the experiment",
@@ -85,11 +88,17 @@ impl Process {
     /// Calls `attempt` until it does something.
     fn patiently(&mut self, mut attempt: impl FnMut(&mut UnixStream) -> io::Result<usize>) -> io::Result<usize> {
         let until = Instant::now() + SILENCE_MAX;
+        let mut has_ended = false;
         loop {
             match attempt(&mut self.stream) {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
                 outcome => return outcome,
             }
+            // What it started may keep the connection open. What it said last comes first.
+            if has_ended {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            has_ended = matches!(self.child.try_wait(), Ok(Some(_)));
             if self.stop.load(Ordering::Relaxed) {
                 return Err(io::Error::other("the run was asked to stop"));
             }
@@ -124,7 +133,10 @@ impl Drop for Process {
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.child.kill();
+        // It has a process group of its own, with all that it started.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }
