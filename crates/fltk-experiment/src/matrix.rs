@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fltk_core::name::{NAME_CHARS_MAX, Name};
+use fltk_core::{
+    catalogue::file_and_name,
+    name::{NAME_CHARS_MAX, Name},
+};
 
 use super::{
     experiment_schema,
@@ -163,7 +166,7 @@ fn names(base: &str, factors: &[Factor<'_>], cells: &[Vec<usize>]) -> Vec<String
     (1..=cells.len()).map(|number| format!("{base}-{number}")).collect()
 }
 
-/// The value as text; for a block or a list, its number from 1.
+/// The value as text; for a block or a list, its type, or the name of its code in Python, with its number from 1.
 fn text_of(value: &Node, level: usize) -> String {
     match &value.value {
         Value::Text(text) => text.clone(),
@@ -172,8 +175,10 @@ fn text_of(value: &Node, level: usize) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Null => "none".to_owned(),
         Value::Map(_) | Value::List(_) => {
-            let kind = value.get("type").and_then(|kind| if let Value::Text(kind) = &kind.value { Some(kind.as_str()) } else { None });
-            format!("{}{}", kind.unwrap_or("v"), level + 1)
+            let text =
+                |key: &str| value.get(key).and_then(|kind| if let Value::Text(kind) = &kind.value { Some(kind.as_str()) } else { None });
+            let code = || text("python").and_then(file_and_name).map(|(_, name)| name);
+            format!("{}{}", text("type").or_else(code).unwrap_or("v"), level + 1)
         }
     }
 }

@@ -98,3 +98,11 @@ fn wrong_values_are_located_in_the_matrix() {
     let many = (0..40).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
     check(&format!("{{ factors: {{ threads: [{many}], train.batch_size: [{many}] }} }}"), "more than 1000 combinations");
 }
+
+#[test]
+fn cells_with_code_in_python_have_its_name() {
+    let text = "name: x\ntasks:\n  - name: t\n    kind: federated\n    network: LeNet5\n    dataset: mnist\n    federated: { clients: 3, clients_per_round: 2, rounds: 1 }\n    matrix: { factors: { federated.strategy: [{ type: FedAvg }, { python: \"mine.py:Mine\" }] } }\n";
+    let file = SourceFile { name: "x.yaml".into(), text: text.into() };
+    let experiment = parse(&[file], &[], catalogues()).unwrap_or_else(|report| panic!("{report}")).experiment;
+    assert_eq!(names(&experiment), ["t-strategyFedAvg1", "t-strategyMine2"]);
+}

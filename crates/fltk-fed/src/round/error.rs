@@ -282,12 +282,12 @@ pub enum Failure {
         source: WrongLength,
     },
     /// A strategy of the user's own has no answer.
-    #[error("the strategy failed in round `{round}`: {source}")]
+    #[error("the strategy failed in round `{round}`: {reason}")]
     Strategy {
         /// The round.
         round: Round,
         /// The reason.
-        source: OwnFailure,
+        reason: OwnFailure,
     },
     /// The aggregate of usable updates is not usable.
     #[error("the aggregate of round `{round}` can't be used: {source}")]

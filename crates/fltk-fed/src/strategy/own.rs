@@ -126,7 +126,7 @@ impl CombineError {
     pub fn in_round(self, round: Round) -> Failure {
         match self {
             Self::Remembered(source) => Failure::Remembered { round, source },
-            Self::Own(source) => Failure::Strategy { round, source },
+            Self::Own(reason) => Failure::Strategy { round, reason },
         }
     }
 }
@@ -150,7 +150,7 @@ impl Own {
         state: &BTreeMap<String, Shaped>,
         clients: Vec<(ClientId, Arc<ClientTerms>)>,
     ) -> Result<Vec<(ClientId, Arc<ClientTerms>)>, Failure> {
-        let failed = |source| Failure::Strategy { round, source };
+        let failed = |reason| Failure::Strategy { round, reason };
         let own = self.0.begin(&OwnRound { round, global, state, clients: &clients }).map_err(failed)?;
         if own.len() != clients.len() {
             let reason = format!("it has terms for {} clients, and the round has {}", own.len(), clients.len());

@@ -210,7 +210,7 @@ pub fn run(
         Err(RunError::Stopped { .. }) => Err(Stopped.into()),
         // Whoever waited for the strategy gave up.
         Err(RunError::Failed(Failure::Strategy { .. })) if context.stop.load(Ordering::Relaxed) => Err(Stopped.into()),
-        Err(error @ RunError::Failed(Failure::Strategy { source: OwnFailure::Code(_), .. })) => Err(SettingsAtFault(error.into()).into()),
+        Err(error @ RunError::Failed(Failure::Strategy { reason: OwnFailure::Code(_), .. })) => Err(SettingsAtFault(error.into()).into()),
         Err(RunError::Failed(failure)) if failures.explain(&failure) => Err(SettingsAtFault(RunError::Failed(failure).into()).into()),
         Err(error @ RunError::Initial { is_of_settings: true, .. }) => Err(SettingsAtFault(error.into()).into()),
         Err(error) if failed_of_settings.load(Ordering::Relaxed) => Err(SettingsAtFault(error.into()).into()),

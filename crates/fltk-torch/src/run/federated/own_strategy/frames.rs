@@ -234,7 +234,7 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check(u32::MAX.to_le_bytes().into_iter().chain([0; 8]).collect(), "a header of 4294967295 bytes");
-        check(message("[]", &[]), "invalid type");
+        check(message("[]", &[]), "invalid length 0");
         check(message("{\"kind\": 3}", &[]), "invalid type");
         check(
             message("{\"kind\": \"combined\", \"arrays\": [{\"name\": \"w\", \"dtype\": \"f16\", \"shape\": []}]}", &[]),
