@@ -129,7 +129,7 @@ pub(super) struct Desk<'a> {
     pub(super) waiting: Waiting,
     /// The evaluations by clients; `None` if the federator evaluates, or nodes without data of their own.
     pub(super) client_tests: Option<ClientTests>,
-    /// Whoever waits for the evaluation with this number.
+    /// The sender to the evaluator, which waits for the evaluation with this number.
     pub(super) tested: Option<(ErrandId, SyncSender<Tested>)>,
     /// The digest of the settings that errands have.
     pub(super) settings: SettingsDigest,
