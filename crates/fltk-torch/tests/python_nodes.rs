@@ -4,18 +4,20 @@
 
 #[path = "../../fltk/tests/common/mod.rs"]
 mod common;
+#[path = "support/python.rs"]
+mod support;
 
 use std::{
-    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use common::{fltk, repository};
+use common::repository;
+use support::{command, packages, python, run, said};
 
 /// The time in which anything that is waited for happens.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -47,37 +49,6 @@ tasks:
       epochs_per_round: 1
       partition: { type: dirichlet, alpha: 0.5 }
 ";
-
-/// Returns the Python of the tests; `None` if there is none and that is allowed.
-fn python() -> Option<OsString> {
-    let python = std::env::var_os("FLTK_PYTHON");
-    if python.is_none() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "FLTK_PYTHON is not set, and with CI=true this test may not be skipped");
-        eprintln!("skipped: FLTK_PYTHON is not set; `cargo xtask test` sets it to a Python with PyTorch");
-    }
-    python
-}
-
-/// Returns the paths in which Python finds the package, and whatever the caller gives.
-fn packages() -> OsString {
-    let mut paths = vec![repository().join("python/fltk/src")];
-    paths.extend(std::env::var_os("PYTHONPATH").iter().flat_map(std::env::split_paths));
-    std::env::join_paths(paths).unwrap()
-}
-
-fn command(at: &Path, args: &[&str]) -> Command {
-    let mut command = fltk(at);
-    command.args(args).env("PYTHONPATH", packages());
-    command
-}
-
-fn run(at: &Path, args: &[&str]) -> Output {
-    command(at, args).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Runs the experiment, which has to succeed, and returns its digest.
 fn digest(at: &Path, args: &[&str]) -> String {

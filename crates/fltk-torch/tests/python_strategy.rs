@@ -4,17 +4,19 @@
 
 #[path = "../../fltk/tests/common/mod.rs"]
 mod common;
+#[path = "support/python.rs"]
+mod support;
 
 use std::{
-    ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use common::{fltk, repository};
+use common::repository;
+use support::{command, packages, python, run, said};
 
 /// The time in which anything that is waited for happens.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -39,36 +41,6 @@ tasks:
 ";
 
 const OWN: &str = "{ python: \"mine.py:FedAvgM\" }";
-
-fn python() -> Option<OsString> {
-    let python = std::env::var_os("FLTK_PYTHON");
-    if python.is_none() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "FLTK_PYTHON is not set, and with CI=true this test may not be skipped");
-        eprintln!("skipped: FLTK_PYTHON is not set; `cargo xtask test` sets it to a Python with NumPy");
-    }
-    python
-}
-
-/// Returns the paths in which Python finds the package, and whatever the caller gives.
-fn packages() -> OsString {
-    let mut paths = vec![repository().join("python/fltk/src")];
-    paths.extend(std::env::var_os("PYTHONPATH").iter().flat_map(std::env::split_paths));
-    std::env::join_paths(paths).unwrap()
-}
-
-fn command(at: &Path, args: &[&str]) -> Command {
-    let mut command = fltk(at);
-    command.args(args).env("PYTHONPATH", packages());
-    command
-}
-
-fn run(at: &Path, args: &[&str]) -> Output {
-    command(at, args).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Returns the code of the example, with `more` after it.
 fn example(more: &str) -> String {

@@ -25,11 +25,8 @@ def main() -> int:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    try:
-        from fltk.strategy import frames, worker
-    except ModuleNotFoundError as error:
-        print(f"error: the package `{error.name}` isn't there\nhint: `pip install {error.name}`", file=sys.stderr)
-        return 1
+    from fltk.strategy import frames, worker
+
     worker.serve(lambda: frames.read(connection.recv_into), lambda *message: frames.write(connection.sendall, *message))
     return 0
 
