@@ -203,9 +203,12 @@ fn errors_of_the_code_are_told_with_their_place_and_are_for_good() {
     check("os.close(0); os.write(1, b'seen'); raise KeyboardInterrupt", &["seen", "KeyboardInterrupt (`mine.py`, line 8"], true);
     let other = |code: &str, expected: &str| {
         let folder = folder(EXPERIMENT, code);
+        fs::write(folder.path().join("beside.py"), "").unwrap();
         let output = run(folder.path(), &["run", "experiment.yaml"]);
         assert!(said(&output).contains(expected), "no `{expected}` in {}", said(&output));
     };
+    // Nobody would notice if it changed.
+    other("import beside\n", "hint: install `beside` there; modules beside `mine.py` aren't looked for");
     other(
         "import nothing_of_this_name\n",
         "the strategy can't be loaded: ModuleNotFoundError: No module named 'nothing_of_this_name' (`mine.py`, line 1",

@@ -17,6 +17,9 @@ def main() -> int:
         print("error: this is for the program `fltk`, which starts it for a `strategy: { python: ... }`", file=sys.stderr)
         return 2
     process.end_with_parent(int(launcher))
+    # `python -m` puts the current folder first: whether a run goes on mustn't depend on where it is started, nor on modules that nobody compares.
+    if sys.path and sys.path[0] == os.getcwd():
+        del sys.path[0]
     # The program decides when it is over.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=os.dup(0))
