@@ -1,4 +1,4 @@
-//! Records over HTTP: a read-only server of a folder of runs and streams, and its client.
+//! Records over HTTP: a read-only server of a folder of runs and streams, its page, and its client.
 //!
 //! ```text
 //! folder ── fltk-records ──> server: JSON, CSV, tar ── HTTP ──> client ──> a table, or copies of folders
@@ -6,7 +6,8 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the list of the paths below |
+//! | `/`, `/assets/{name}` | the page for people, and what it loads |
+//! | `/api/v1` | the list of the paths below |
 //! | `/healthz`, `/readyz` | the process responds; the folder can be listed |
 //! | `/api/v1/records` | every run and stream by name, including damaged ones |
 //! | `/api/v1/runs`, `/api/v1/runs/{run}` | the JSON that `fltk runs list` and `fltk runs show` print |
@@ -18,6 +19,7 @@
 //! Not for: writing anything (except the index of runs, a cache stored elsewhere), metrics of an orchestrator, TLS (left to a proxy).
 
 pub mod client;
+pub mod page;
 pub mod server;
 mod token;
 

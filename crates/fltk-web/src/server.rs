@@ -4,6 +4,7 @@ mod answer;
 mod archive;
 mod export;
 mod host;
+mod page;
 mod pipe;
 mod prefix;
 mod runs;
@@ -111,8 +112,8 @@ fn router(site: Site, knows_its_names: bool) -> Router {
     let shared = Shared { site: Arc::new(site), readers: permits(READERS_MAX), probe: permits(1), knows_its_names };
     let prefix = shared.site.prefix.clone();
     let at = |path: &str| format!("{prefix}{path}");
-    let mut api = Router::new()
-        .route(&at("/"), get(contents))
+    let api = Router::new()
+        .route(&at("/api/v1"), get(contents))
         .route(&at("/api/v1/records"), get(archive::records))
         .route(&at("/api/v1/runs"), get(runs::list))
         .route(&at("/api/v1/runs/{name}"), get(runs::show))
@@ -123,19 +124,22 @@ fn router(site: Site, knows_its_names: bool) -> Router {
         .route(&at("/api/v1/streams/{name}/jobs"), get(streams::jobs))
         .route(&at("/api/v1/streams/{name}/archive"), get(archive::stream))
         .route(&at("/api/v1/streams/{name}/files"), get(archive::stream_files));
-    if !prefix.is_root() {
-        api = api.route(&at(""), get(contents));
-    }
     let api = api
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported") })
         // Only authorized clients learn about a path, or that there is none.
         .layer(from_fn_with_state(shared.clone(), authorize));
+    let mut page = Router::new().route(&at("/"), get(page::index)).route(&at("/assets/{name}"), get(page::asset));
+    if !prefix.is_root() {
+        page = page.route(&at(""), get(page::redirect));
+    }
+    // Pages of other sites learn nothing, not even that this page is here.
+    let named = page.merge(api).layer(from_fn_with_state(shared.clone(), recognize));
     let [healthy, is_ready] = PROBES;
-    Router::new().route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).merge(api).layer(from_fn(harden)).with_state(shared)
+    Router::new().route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).merge(named).layer(from_fn(harden)).with_state(shared)
 }
 
-/// Lists the available paths, for a request without a path.
+/// Lists the paths of the API.
 async fn contents(State(shared): State<Shared>) -> Response {
     let prefix = &shared.site.prefix;
     let paths = ["records", "runs", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
@@ -158,11 +162,17 @@ async fn ready(State(shared): State<Shared>) -> Response {
     timeout(READY_LIMIT, listed).await.unwrap_or_else(too_long).into_response()
 }
 
-async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+/// Refuses requests under a host name that isn't this server's.
+async fn recognize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if shared.knows_its_names && !host::is_known(&request, &shared.site.hosts) {
         let problem = "this server answers to an address, to `localhost` or to a name that it was given, not to this one\nhint: `--host NAME` (of the chart: `extractor.serve.hosts`); or `--token-file FILE` in place of names";
         return ApiError::new(StatusCode::MISDIRECTED_REQUEST, problem).into_response();
     }
+    next.run(request).await
+}
+
+/// Refuses requests without the token, if there is one.
+async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if let Some(token) = &shared.site.token {
         let shown = request.headers().get(header::AUTHORIZATION);
         if !shown.is_some_and(|value| token.is_shown(value.as_bytes())) {
@@ -173,14 +183,14 @@ async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Sets headers that tell browsers to accept the declared content type, and to cache nothing. Every response passes here, so it is logged here too.
+/// Sets headers that tell browsers to accept the declared content type, and to keep nothing that isn't meant to be kept. Every response passes here, so it is logged here too.
 async fn harden(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     tell(&method, &path, response.status());
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

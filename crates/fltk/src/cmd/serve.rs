@@ -60,7 +60,7 @@ fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path
 fn greet(site: &Site, address: SocketAddr) {
     let Site { runs, streams, prefix, token, .. } = site;
     let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
-    tracing::info!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display());
+    tracing::info!("serving `{}`{beside} at http://{address}{prefix}/", runs.display());
     if token.is_none() && !address.ip().is_loopback() {
         tracing::warn!("anybody who reaches this address can read all records\nhint: `--token-file FILE` requires a token");
     }
