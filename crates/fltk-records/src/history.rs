@@ -369,7 +369,7 @@ impl History {
     }
 
     /// Returns the rounds or epochs, ascending.
-    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &Row> {
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &Row> + Clone {
         self.rows.values()
     }
 

@@ -7,9 +7,11 @@
 //! `index.sqlite` among the records was written by the first version, and is ignored.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -17,14 +19,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    RunError, RunFolder,
+    Hyperparameters, RunError, RunFolder,
     files::{self, FileError},
     history::Status,
     summary::RunSummary,
 };
 
-/// The version of the schema: it changes whenever the tables or [`RunSummary`] change.
-const SCHEMA_VERSION: i64 = 5;
+/// The version of the schema: it changes whenever the tables, [`RunSummary`] or [`Hyperparameters`] change.
+const SCHEMA_VERSION: i64 = 6;
 /// Distinguishes our index from other programs' databases, which are never touched: `fltk` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_746b;
 /// The time to wait for another process that is updating the index.
@@ -53,6 +55,7 @@ const SCHEMA: &str = "
         train_seconds REAL NOT NULL,
         started_at TEXT NOT NULL,
         summary TEXT NOT NULL,
+        settings TEXT NOT NULL,
         sha256 TEXT NOT NULL
     ) STRICT;
 ";
@@ -85,6 +88,8 @@ pub enum Sort {
 pub struct Listing {
     /// The runs that match.
     pub runs: Vec<RunSummary>,
+    /// The settings of each of these runs; runs with the same settings share one value.
+    pub settings: Vec<Arc<Hyperparameters>>,
     /// Folders that could not be read, for a warning.
     pub skipped: Vec<(PathBuf, RunError)>,
 }
@@ -238,9 +243,9 @@ fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: 
         return Err(Problem::Damaged);
     }
     let skipped = refresh(&change, folders)?;
-    let runs = select(&change, folders, filter, sort)?;
+    let (runs, settings) = select(&change, folders, filter, sort)?;
     change.commit()?;
-    Ok(Listing { runs, skipped })
+    Ok(Listing { runs, settings, skipped })
 }
 
 /// Everything that a database defines: type, name, table and SQL statement.
@@ -268,7 +273,7 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
             Ok(stamp) if is_current(index, path, stamp)? => Ok(()),
             Ok(stamp) => match RunFolder::open(path.clone()).and_then(RunFolder::read) {
                 Ok(run) => {
-                    insert(index, &name(path), stamp, &RunSummary::of(&run))?;
+                    insert(index, &name(path), stamp, &RunSummary::of(&run), &run.folder.description().hyperparameters)?;
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -325,10 +330,12 @@ fn is_current(index: &Connection, folder: &Path, stamp: Stamp) -> rusqlite::Resu
     })
 }
 
-fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) -> rusqlite::Result<()> {
-    let json = serde_json::to_string(summary).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let sha256 = row_digest(name, summary, &json);
-    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?.execute(
+fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary, settings: &Hyperparameters) -> rusqlite::Result<()> {
+    let invalid = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+    let json = serde_json::to_string(summary).map_err(invalid)?;
+    let settings = serde_json::to_string(settings).map_err(invalid)?;
+    let sha256 = row_digest(name, summary.status, &json, &settings);
+    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?.execute(
         params![
             name,
             stamp.journal.0,
@@ -343,6 +350,7 @@ fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) ->
             // Text that sorts by time: always nine decimals of a second.
             format!("{:.9}", summary.started_at),
             json,
+            settings,
             sha256,
         ],
     )?;
@@ -350,12 +358,15 @@ fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) ->
 }
 
 /// The digest that detects a damaged row. The other columns repeat fields of the summary, so the summary's text covers them.
-fn row_digest(name: &str, summary: &RunSummary, json: &str) -> String {
-    let status = summary.status.name();
-    hex::encode(Sha256::digest(format!("{name}\n{status}\n{json}")))
+fn row_digest(name: &str, status: Status, json: &str, settings: &str) -> String {
+    let status = status.name();
+    hex::encode(Sha256::digest(format!("{name}\n{status}\n{json}\n{settings}")))
 }
 
-fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Vec<RunSummary>> {
+/// Runs, and the settings of each.
+type Selected = (Vec<RunSummary>, Vec<Arc<Hyperparameters>>);
+
+fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Selected> {
     let invalid = |error: &'static str| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into());
     let order = match sort {
         Sort::Newest => "started_at DESC, name DESC",
@@ -365,21 +376,24 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
     };
     let root = folders.first().and_then(|folder| folder.parent()).unwrap_or(Path::new(""));
     let mut statement = index.prepare(&format!(
-        "SELECT name, summary, status, experiment, task, accuracy, train_seconds, started_at, sha256 FROM runs WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
+        "SELECT name, summary, status, experiment, task, accuracy, train_seconds, started_at, sha256, settings FROM runs \
+         WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
          AND (:status IS NULL OR status = :status) ORDER BY {order}"
     ))?;
     let values = named_params! {
         ":experiment": filter.experiment, ":task": filter.task, ":status": filter.status.map(Status::name),
     };
+    // The runs of a sweep have few different settings: each text is parsed once.
+    let mut known: BTreeMap<String, Arc<Hyperparameters>> = BTreeMap::new();
     let rows = statement.query_map(values, |row| {
-        let (name, json): (String, String) = (row.get(0)?, row.get(1)?);
+        let (name, json, settings): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(9)?);
         let mut summary: RunSummary = serde_json::from_str(&json).map_err(|_| invalid("no summary"))?;
         let columns: (String, String, String, Option<f64>, f64, String) =
             (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
-        let RunSummary { status, experiment, task, accuracy, train_seconds, started_at, .. } = summary.clone();
-        let started_at = format!("{started_at:.9}");
-        if columns != (status.name().to_owned(), experiment, task, accuracy, train_seconds, started_at)
-            || row.get::<_, String>(8)? != row_digest(&name, &summary, &json)
+        let RunSummary { status, experiment, task, accuracy, train_seconds, started_at, .. } = &summary;
+        let (experiment, task, started_at) = (experiment.clone(), task.clone(), format!("{started_at:.9}"));
+        if columns != (status.name().to_owned(), experiment, task, *accuracy, *train_seconds, started_at)
+            || row.get::<_, String>(8)? != row_digest(&name, *status, &json, &settings)
             || !summary.is_printable()
         {
             return Err(invalid("another row than was written"));
@@ -387,9 +401,14 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
         // The folder of runs may have been moved, and the folder's name counts, whatever the index says.
         summary.run = files::printable(&name);
         summary.path = root.join(name);
-        Ok(summary)
+        let parsed = match known.get(&settings) {
+            Some(parsed) => Arc::clone(parsed),
+            None => Arc::new(serde_json::from_str(&settings).map_err(|_| invalid("no settings"))?),
+        };
+        known.entry(settings).or_insert_with(|| Arc::clone(&parsed));
+        Ok((summary, parsed))
     })?;
-    rows.collect()
+    rows.collect::<rusqlite::Result<Vec<_>>>().map(|rows| rows.into_iter().unzip())
 }
 
 fn name(folder: &Path) -> String {

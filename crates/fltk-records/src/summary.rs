@@ -1,5 +1,7 @@
 //! The summary of a run that `runs list` shows, and the report that `runs show` shows.
 
+mod curve;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -9,6 +11,7 @@ use fltk_core::{attendance::Absence, ids::ClientId, metrics::Evaluation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::curve::{Curve, CurveFigure, POINTS_MAX};
 use crate::{
     Hyperparameters, RunDescription, RunRef,
     checkpoint::{CheckpointError, Listed},
@@ -53,6 +56,9 @@ pub struct RunSummary {
     pub best_accuracy: Option<f64>,
     /// The first round or epoch with that accuracy.
     pub best_step: Option<u32>,
+    /// The course of the test accuracy, or of the loss; absent if neither was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve>,
     /// Seconds of training, summed over rounds or epochs.
     pub train_seconds: f64,
     /// The simulated time of the last round, in seconds since the run began; absent if time was the wall clock's.
@@ -108,6 +114,7 @@ impl RunSummary {
             loss: last.and_then(Row::loss).and_then(finite),
             best_accuracy: best.map(|(_, accuracy)| accuracy),
             best_step: best.map(|(step, _)| step),
+            curve: Curve::of(history.rows()),
             train_seconds: finite(train_seconds).unwrap_or(0.0),
             virtual_seconds: history.rows().next_back().and_then(|row| row.virtual_seconds).and_then(finite),
             test_seconds: finite(test_seconds).unwrap_or(0.0),

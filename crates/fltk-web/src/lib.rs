@@ -11,6 +11,7 @@
 //! | `/healthz`, `/readyz` | the process responds; the folder can be listed |
 //! | `/api/v1/records` | every run and stream by name, including damaged ones |
 //! | `/api/v1/runs`, `/api/v1/runs/{run}` | the JSON that `fltk runs list` and `fltk runs show` print |
+//! | `/api/v1/table` | the same list with the settings of all runs, as columns, and the problems of damaged ones |
 //! | `/api/v1/export?format=csv\|json&run=A&run=B` | the output of `fltk runs export`; all runs if none is named |
 //! | `/api/v1/streams`, `/api/v1/streams/{stream}/jobs?format=json\|csv` | the output of `fltk runs jobs` |
 //! | `.../{run or stream}/archive` | the folder as a tar archive |
@@ -18,6 +19,7 @@
 //!
 //! Not for: writing anything (except the index of runs, a cache stored elsewhere), metrics of an orchestrator, TLS (left to a proxy).
 
+pub mod answers;
 pub mod client;
 pub mod page;
 pub mod server;
@@ -32,3 +34,9 @@ const SKIPPED_COUNT: &str = "fltk-skipped";
 const SKIPPED_NAMES: &str = "fltk-skipped-runs";
 /// The limit on names in that header: with more, it is too long for proxies.
 const SKIPPED_NAMES_MAX: usize = 20;
+
+/// Formats an error and its causes in one line.
+fn words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

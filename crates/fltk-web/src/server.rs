@@ -116,6 +116,7 @@ fn router(site: Site, knows_its_names: bool) -> Router {
         .route(&at("/api/v1"), get(contents))
         .route(&at("/api/v1/records"), get(archive::records))
         .route(&at("/api/v1/runs"), get(runs::list))
+        .route(&at("/api/v1/table"), get(runs::table))
         .route(&at("/api/v1/runs/{name}"), get(runs::show))
         .route(&at("/api/v1/runs/{name}/archive"), get(archive::run))
         .route(&at("/api/v1/runs/{name}/files"), get(archive::run_files))
@@ -142,7 +143,7 @@ fn router(site: Site, knows_its_names: bool) -> Router {
 /// Lists the paths of the API.
 async fn contents(State(shared): State<Shared>) -> Response {
     let prefix = &shared.site.prefix;
-    let paths = ["records", "runs", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
+    let paths = ["records", "runs", "table", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
     answer::pretty(&BTreeMap::from(paths))
 }
 

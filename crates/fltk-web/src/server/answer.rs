@@ -9,6 +9,8 @@ use fltk_records::{ArchiveError, FileError, RunError, checkpoint::CheckpointErro
 use serde::Serialize;
 use serde_json::json;
 
+use crate::words;
+
 /// An error response: `{"error": ...}`.
 #[derive(Debug)]
 pub struct ApiError {
@@ -65,12 +67,6 @@ impl From<ArchiveError> for ApiError {
     }
 }
 
-/// Formats an error and its causes in one line.
-pub fn words(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// Returns `value` in the form that `--output json` prints.
 pub fn pretty(value: &impl Serialize) -> Response {
     match serde_json::to_vec_pretty(value) {
@@ -78,6 +74,14 @@ pub fn pretty(value: &impl Serialize) -> Response {
             body.push(b'\n');
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Returns `value` without any space, for answers that can have megabytes.
+pub fn compact(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/runs` and a single run.
+//! `/api/v1/runs`, `/api/v1/table` and a single run.
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
@@ -12,12 +12,18 @@ use fltk_records::{
 
 use super::{
     Shared, Site,
-    answer::{ApiError, name, pretty},
+    answer::{ApiError, compact, name, pretty},
 };
+use crate::answers::Table;
 
 /// Sends every run in one line, the newest first; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
     shared.read(|site| Ok(pretty(&listing(site)?.runs))).await
+}
+
+/// Sends every run in one line, the newest first, with the settings of all.
+pub async fn table(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    shared.read(|site| Ok(compact(&Table::of(listing(site)?)))).await
 }
 
 /// Lists the runs, and those that are damaged. Folders that are links are not read.

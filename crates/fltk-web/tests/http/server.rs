@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::site::{LIMIT, Served, begin, damage, go_on, name, packed, run, stream};
 
-fn json(text: &str) -> Json {
+pub fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
