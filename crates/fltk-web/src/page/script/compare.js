@@ -16,7 +16,7 @@ async function viewCompare(main, { query, signal }) {
 
   const compared = chart({ name: "compared", title: "Curves", wide: true, height: "24rem", note: "", look: () => {
     const figure = figureName();
-    const [each, means] = figure === "loss" ? [(step) => step.loss ?? [], (step) => step.group_losses ?? step.loss_groups ?? []] : [(step) => step.accuracy, (step) => step.groups];
+    const [each, means] = figure === "loss" ? [(step) => step.loss ?? [], (step) => step.groups_loss ?? []] : [(step) => step.accuracy, (step) => step.groups];
     const all = mode() === "means"
       ? of.groups.map((_, index) => {
         const steps = of.steps.filter((step) => means(step)[index]);
@@ -143,12 +143,19 @@ function smallMultiples(of, factors, labels) {
 }
 
 function testsOf(of, labels) {
-  if (!of.tests?.length) return null;
+  const untested = of.untested?.filter((pair) => pair.figure === "accuracy") ?? [];
+  const reasons = { one_value: "a group has a single finished run, so nothing is known of its spread", no_spread: "the values don't vary" };
+  const notes = [
+    ...Object.entries(Object.groupBy(untested, (pair) => pair.reason)).map(([reason, pairs]) => `${counted(pairs.length, "pair")} of groups can't be tested: ${reasons[reason] ?? reason}.`),
+    ...(of.pairs_left_out ? [`${counted(of.pairs_left_out, "pair")} of groups are left out: only the first twenty groups are tested.`] : []),
+  ].map((text) => h("p.quiet.small", null, text));
+  if (!of.tests?.length) return notes.length ? [h("h2", null, "Tests"), notes] : null;
   const p = (value) => (value === null || value === undefined ? NONE : value < 0.0001 ? "< 0.0001" : value.toFixed(4));
   const rows = of.tests.map((test) => [labels[test.a], labels[test.b], test.figure, `${test.difference >= 0 ? "+" : "−"}${number(Math.abs(test.difference), 3)}`, test.interval ? `${number(test.interval[0], 3)} to ${number(test.interval[1], 3)}` : NONE, test.method, p(test.p), h(test.p_holm !== null && test.p_holm < 0.05 ? "b" : "span", null, p(test.p_holm))]);
   return [
     h("h2", null, "Tests"),
     h("p.quiet.small", null, "Differences of final figures: paired by seed where both groups have the same seeds, otherwise Welch's. The last column is corrected for the number of tests by Holm's method; below 0.05 is bold."),
+    notes,
     h("div.wide-table", null, plainTable(["group", "against", "figure", "difference", "95 % interval", "method", "p", "p, Holm"], rows, { id: "tests" })),
   ];
 }
