@@ -451,6 +451,20 @@ impl History {
         self.nodes.all()
     }
 
+    /// Drops what was recorded of single clients, and all confusion matrices, so that many histories fit into the memory.
+    #[must_use]
+    pub fn without_details(mut self) -> Self {
+        if !self.rows.is_empty() {
+            // Without rows, only clients tell the unit of the steps.
+            self.clients.clear();
+        }
+        self.absences.clear();
+        self.client_tests.clear();
+        self.attendance = Attendance::default();
+        self.rows.values_mut().filter_map(|row| row.test.as_mut()).for_each(|test| test.confusion = None);
+        self
+    }
+
     /// Returns seconds of training and of evaluation, summed over the rows; work that was lost to an interruption is not included.
     #[must_use]
     pub fn seconds(&self) -> (f64, f64) {

@@ -21,7 +21,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Hyperparameters, RunError, RunFolder,
     files::{self, FileError},
+    glimpse::Stamp,
     history::Status,
+    run_folder::DESCRIPTION,
     summary::RunSummary,
 };
 
@@ -269,7 +271,7 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
     let mut skipped = Vec::new();
     index.execute_batch("CREATE TEMP TABLE present (name TEXT PRIMARY KEY) STRICT;")?;
     for path in folders {
-        let read = match Stamp::of(path) {
+        let read = match Stamp::of(path, DESCRIPTION) {
             Ok(stamp) if is_current(index, path, stamp)? => Ok(()),
             Ok(stamp) => match RunFolder::open(path.clone()).and_then(RunFolder::read) {
                 Ok(run) => {
@@ -289,25 +291,6 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
     }
     index.execute_batch("DELETE FROM runs WHERE name NOT IN (SELECT name FROM present); DROP TABLE present;")?;
     Ok(skipped)
-}
-
-/// The sizes in bytes and modification times in nanoseconds of the journal and of `run.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    journal: (i64, i64),
-    description: (i64, i64),
-}
-
-impl Stamp {
-    fn of(folder: &Path) -> Result<Self, FileError> {
-        let of_file = |name: &str| {
-            let metadata = files::require_plain(&folder.join(name))?;
-            let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-            let clamp = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
-            Ok((clamp(metadata.len().into()), clamp(modified.as_nanos())))
-        };
-        Ok(Self { journal: of_file("journal.jsonl")?, description: of_file("run.json")? })
-    }
 }
 
 /// Returns true if the index is up to date with the folder. The status of a run without an end also depends on whether it is being written.

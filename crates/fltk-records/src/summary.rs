@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::curve::{Curve, CurveFigure, POINTS_MAX};
 use crate::{
-    Hyperparameters, RunDescription, RunRef,
-    checkpoint::{CheckpointError, Listed},
+    Hyperparameters, PartitionCounts, RunDescription, RunError, RunRef,
+    checkpoint::Listed,
     files,
-    history::{End, Row, Start, Status, Unit},
+    history::{End, NodeStay, Row, Start, Status, Unit},
 };
 
 /// One run in one line. Measurements are absent if nothing was measured or the value is not finite.
@@ -189,6 +189,12 @@ pub struct RunReport {
     /// The malicious clients that took part, ascending; left out if there are none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub malicious: BTreeSet<ClientId>,
+    /// The samples of the clients of a federated run, by class; left out if they weren't recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionCounts>,
+    /// The nodes of a federated run over a network, in the order in which they joined; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeStay>,
     /// The rows per class, of the last evaluation; empty if there is no confusion matrix.
     pub classes: Vec<ClassRow>,
     /// The run's checkpoints on disk, the oldest first.
@@ -199,8 +205,8 @@ impl RunReport {
     /// Builds the report of `run`.
     ///
     /// # Errors
-    /// If its checkpoints can't be listed.
-    pub fn of(run: &RunRef) -> Result<Self, CheckpointError> {
+    /// If its checkpoints can't be listed, or its partition can't be read.
+    pub fn of(run: &RunRef) -> Result<Self, RunError> {
         let unit = run.history.unit().unwrap_or(match run.folder.description().hyperparameters.text("kind") {
             "distributed" => Unit::Epoch,
             _ => Unit::Round,
@@ -213,6 +219,8 @@ impl RunReport {
         Ok(Self {
             absences,
             malicious,
+            partition: run.folder.partition()?,
+            nodes: run.history.nodes().to_vec(),
             summary: RunSummary::of(run),
             description: run.folder.description().clone(),
             starts: run.history.starts().to_vec(),
@@ -282,6 +290,7 @@ mod tests {
         assert_eq!(report.absences, [(Absence::DroppedOut, 1), (Absence::Late, 2)].into());
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["absences"]["late"], &json["malicious"]), (&2.into(), &serde_json::json!([4])));
+        assert_eq!((json.get("nodes"), json.get("partition")), (None, None));
         // Runs without any say nothing of it.
         let json = serde_json::to_value(RunReport::of(&recorded(root.path(), 2, &[started(0)]).read().unwrap()).unwrap()).unwrap();
         assert_eq!((json.get("absences"), json.get("malicious")), (None, None));

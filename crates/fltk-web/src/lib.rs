@@ -12,8 +12,13 @@
 //! | `/api/v1/records` | every run and stream by name, including damaged ones |
 //! | `/api/v1/runs`, `/api/v1/runs/{run}` | the JSON that `fltk runs list` and `fltk runs show` print |
 //! | `/api/v1/table` | the same list with the settings of all runs, as columns, and the problems of damaged ones |
+//! | `/api/v1/runs/{run}/clients` | what every client did in every round |
+//! | `/api/v1/compare?run=A&run=B` | the JSON that `fltk runs compare` prints |
+//! | `/api/v1/runs/{run}/live?after=STEP` | server-sent events: the rows of a run as they are recorded |
+//! | `/api/v1/live`, `/api/v1/streams/{stream}/live` | server-sent events: something has changed |
 //! | `/api/v1/export?format=csv\|json&run=A&run=B` | the output of `fltk runs export`; all runs if none is named |
 //! | `/api/v1/streams`, `/api/v1/streams/{stream}/jobs?format=json\|csv` | the output of `fltk runs jobs` |
+//! | `/api/v1/streams/{stream}/timeline` | what each job did when, and how many waited and ran |
 //! | `.../{run or stream}/archive` | the folder as a tar archive |
 //! | `.../{run or stream}/files` | sizes and digests of its files |
 //!

@@ -2,8 +2,10 @@
 
 mod answer;
 mod archive;
+mod compare;
 mod export;
 mod host;
+mod live;
 mod page;
 mod pipe;
 mod prefix;
@@ -25,16 +27,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fltk_records::{Record, RecordKind, StreamFolder, stream_folder::derived::JobRow};
+use fltk_records::{
+    Record, RecordKind, StreamFolder,
+    stream_folder::{derived::JobRow, timeline::Timeline},
+};
 use fltk_server::{Limits, PROBES, SEATS_PER_PEER_MAX};
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
     time::timeout,
 };
 
-use self::answer::ApiError;
+use self::{answer::ApiError, live::Watches};
 pub use self::{
     host::{HostName, HostNameError},
     prefix::{Prefix, PrefixError},
@@ -60,6 +65,9 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// stream's jobs are.
 pub type JobsOf = Arc<dyn Fn(StreamFolder) -> Result<Vec<JobRow>, String> + Send + Sync>;
 
+/// Folds the course of a stream, or returns an error message for a person; supplied by the caller for the same reason.
+pub type TimelineOf = Arc<dyn Fn(StreamFolder) -> Result<Timeline, String> + Send + Sync>;
+
 /// The folders that are served, and how.
 pub struct Site {
     /// The folder of runs.
@@ -72,6 +80,8 @@ pub struct Site {
     pub prefix: Prefix,
     /// Reads the jobs of a stream.
     pub jobs: JobsOf,
+    /// Folds the course of a stream.
+    pub timeline: TimelineOf,
     /// The token that clients must present; anybody may read if there is none.
     pub token: Option<Token>,
     /// The only host names that requests may use, in addition to addresses and `localhost`. If there are none, [`serve`] describes when
@@ -87,6 +97,14 @@ struct Shared {
     readers: Arc<Semaphore>,
     /// The permit to answer a probe: probes don't wait for readers, and block no more than one thread if a volume doesn't respond.
     probe: Arc<Semaphore>,
+    /// Permits to compare runs.
+    comparisons: Arc<Semaphore>,
+    /// Permits to follow something.
+    live: Arc<Semaphore>,
+    /// What is followed.
+    watches: Arc<Watches>,
+    /// True once the server was asked to stop: nobody follows anything any more.
+    stopping: watch::Receiver<bool>,
     /// True if pages of other sites must be kept out. A browser reveals them: they reach the server under their own host names.
     knows_its_names: bool,
 }
@@ -103,13 +121,27 @@ pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output =
     let is_behind_a_proxy = !site.prefix.is_root() || !site.hosts.is_empty();
     let per_peer = (!is_behind_a_proxy).then_some(SEATS_PER_PEER_MAX);
     let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE, per_peer };
-    fltk_server::serve(listener, router(site, knows_its_names), limits, stop).await;
+    let (stopped, stopping) = watch::channel(false);
+    let stop = async {
+        stop.await;
+        stopped.send_replace(true);
+    };
+    fltk_server::serve(listener, router(site, knows_its_names, stopping), limits, stop).await;
     Ok(())
 }
 
-fn router(site: Site, knows_its_names: bool) -> Router {
+fn router(site: Site, knows_its_names: bool, stopping: watch::Receiver<bool>) -> Router {
     let permits = |number| Arc::new(Semaphore::new(number));
-    let shared = Shared { site: Arc::new(site), readers: permits(READERS_MAX), probe: permits(1), knows_its_names };
+    let shared = Shared {
+        site: Arc::new(site),
+        readers: permits(READERS_MAX),
+        probe: permits(1),
+        comparisons: permits(compare::COMPARISONS_MAX),
+        live: permits(live::LIVE_MAX),
+        watches: Arc::default(),
+        stopping,
+        knows_its_names,
+    };
     let prefix = shared.site.prefix.clone();
     let at = |path: &str| format!("{prefix}{path}");
     let api = Router::new()
@@ -118,11 +150,17 @@ fn router(site: Site, knows_its_names: bool) -> Router {
         .route(&at("/api/v1/runs"), get(runs::list))
         .route(&at("/api/v1/table"), get(runs::table))
         .route(&at("/api/v1/runs/{name}"), get(runs::show))
+        .route(&at("/api/v1/runs/{name}/clients"), get(runs::clients))
+        .route(&at("/api/v1/runs/{name}/live"), get(live::run))
         .route(&at("/api/v1/runs/{name}/archive"), get(archive::run))
         .route(&at("/api/v1/runs/{name}/files"), get(archive::run_files))
         .route(&at("/api/v1/export"), get(export::export))
+        .route(&at("/api/v1/compare"), get(compare::show))
+        .route(&at("/api/v1/live"), get(live::all))
         .route(&at("/api/v1/streams"), get(streams::list))
         .route(&at("/api/v1/streams/{name}/jobs"), get(streams::jobs))
+        .route(&at("/api/v1/streams/{name}/timeline"), get(streams::timeline))
+        .route(&at("/api/v1/streams/{name}/live"), get(live::stream))
         .route(&at("/api/v1/streams/{name}/archive"), get(archive::stream))
         .route(&at("/api/v1/streams/{name}/files"), get(archive::stream_files));
     let api = api

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::words;
 
 /// An error response: `{"error": ...}`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ApiError {
     status: StatusCode,
     message: String,
@@ -105,6 +105,13 @@ pub fn parameters(query: Option<&str>, known: &[&str]) -> Result<Vec<(String, St
         Some((key, _)) => Err(ApiError::bad(format!("`{}` isn't a parameter of this path: only {}", key.escape_debug(), known.join(", ")))),
         None => Ok(pairs),
     }
+}
+
+/// Returns the number that the parameter `key` names, if it is given.
+pub fn number(pairs: &[(String, String)], key: &str) -> Result<Option<u32>, ApiError> {
+    let mut given = pairs.iter().filter(|(other, _)| other == key).map(|(_, value)| value);
+    let number = given.next().map(|value| value.parse().map_err(|_| ApiError::bad(format!("`{key}` is a whole number")))).transpose()?;
+    if given.next().is_some() { Err(ApiError::bad(format!("`{key}` is given twice"))) } else { Ok(number) }
 }
 
 /// Returns the one of `known` that the parameter `key` names; the first one if it isn't given.

@@ -1,8 +1,11 @@
 //! `/api/v1/runs`, `/api/v1/table` and a single run.
 
+use std::io::{self, Write};
+
 use axum::{
     extract::{Path, State, rejection::PathRejection},
-    response::Response,
+    http::header,
+    response::{IntoResponse as _, Response},
 };
 use fltk_records::{
     RecordKind, RunFolder,
@@ -14,7 +17,7 @@ use super::{
     Shared, Site,
     answer::{ApiError, compact, name, pretty},
 };
-use crate::answers::Table;
+use crate::answers::{Clients, Table};
 
 /// Sends every run in one line, the newest first; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
@@ -40,4 +43,13 @@ pub async fn show(State(shared): State<Shared>, path: Result<Path<String>, PathR
         Ok(pretty(&RunReport::of(&run)?))
     };
     shared.read(show).await
+}
+
+/// Sends what every client of a run did in every round.
+pub async fn clients(State(shared): State<Shared>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let name = name(path)?;
+    let read = move |site: &Site| Ok(RunFolder::open(site.find(RecordKind::Run, &name)?)?.read()?.history);
+    let history = shared.read(read).await?;
+    let write = move |_: &Site, out: &mut dyn Write| serde_json::to_writer(out, &Clients::of(&history)).map_err(io::Error::from);
+    Ok(([(header::CONTENT_TYPE, "application/json")], shared.stream(write).await?).into_response())
 }

@@ -5,5 +5,6 @@
 mod answers;
 mod client;
 mod hostile;
+mod live;
 mod server;
 mod site;

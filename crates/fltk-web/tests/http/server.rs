@@ -29,7 +29,7 @@ pub fn json(text: &str) -> Json {
 }
 
 /// Decodes the body of a chunked response.
-fn chunks(body: &str) -> String {
+pub fn chunks(body: &str) -> String {
     let (mut text, mut rest) = (String::new(), body);
     loop {
         let (size, after) = rest.split_once("\r\n").unwrap();

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use fltk_web::server::{JobsOf, Site, serve};
+use fltk_web::server::{JobsOf, Site, TimelineOf, serve};
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
@@ -37,7 +37,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         };
         let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen at {}", args.listen))?;
         let (runs, streams, prefix) = (runs.to_owned(), streams.to_owned(), args.path_prefix.clone());
-        let site = Site { runs, streams, indexes: inputs::indexes(), prefix, jobs: jobs_of(), token, hosts: args.hosts.clone() };
+        let (jobs, timeline, hosts) = (jobs_of(), timeline_of(), args.hosts.clone());
+        let site = Site { runs, streams, indexes: inputs::indexes(), prefix, jobs, timeline, token, hosts };
         greet(&site, listener.local_addr()?);
         serve(listener, site, stop).await.context("the server failed")
     });
@@ -48,6 +49,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
 
 fn jobs_of() -> JobsOf {
     Arc::new(|folder| jobs::read(folder).map_err(|error| format!("{error:#}")))
+}
+
+fn timeline_of() -> TimelineOf {
+    Arc::new(|folder| jobs::timeline(folder).map_err(|error| format!("{error:#}")))
 }
 
 fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path> {
