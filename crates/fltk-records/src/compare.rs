@@ -1,14 +1,31 @@
-//! Compares runs: aligns their rounds or epochs, and computes mean and deviation over the seeds of the same task.
+//! Compares runs: aligns their rounds or epochs, and computes means and intervals over the seeds of the same task, and tests of the differences between groups.
+//!
+//! Not for: which figure matters, and what a difference is worth.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod factors;
+mod groups;
+mod holm;
+mod mean;
+mod significance;
+mod student;
+mod times;
 
-use fltk_core::client_test::ClientTestSummary;
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{
     RunRef,
-    history::{Status, Unit},
+    history::{Row, Unit},
     summary::{RunSummary, finite},
+};
+
+pub use self::{
+    factors::Factor,
+    groups::Group,
+    mean::MeanStd,
+    significance::{Figure, GROUPS_TESTED_MAX, Method, Reason, Test, Untested},
+    times::AlignedTime,
 };
 
 /// Several runs, compared.
@@ -18,6 +35,16 @@ pub struct Comparison {
     pub runs: Vec<RunSummary>,
     /// Runs of the same experiment, task and settings, which differ only in their seeds; in the order of their first run.
     pub groups: Vec<Group>,
+    /// The settings in which groups differ, by name.
+    pub factors: Vec<Factor>,
+    /// The tested differences between groups, by figure and groups.
+    pub tests: Vec<Test>,
+    /// The pairs of groups with values that could not be tested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
+    /// The number of pairs that are neither above nor here: only the first [`GROUPS_TESTED_MAX`] groups with finished runs are tested.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pairs_left_out: usize,
     /// Every round or epoch that any of the runs evaluated, ascending.
     pub steps: Vec<AlignedStep>,
     /// Ten simulated times up to the longest of the runs, ascending; none if time was the wall clock's for all.
@@ -25,44 +52,9 @@ pub struct Comparison {
     pub times: Vec<AlignedTime>,
 }
 
-/// Replications of one task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Group {
-    /// The experiment's name.
-    pub experiment: String,
-    /// The task's name.
-    pub task: String,
-    /// The runs that count, as indices into [`Comparison::runs`].
-    pub runs: Vec<usize>,
-    /// The runs that don't count, because another run of the same seed replaces them: a later one, or one that finished where they didn't; indices
-    /// as above.
-    pub repeated: Vec<usize>,
-    /// Final test accuracy, over the finished runs that count.
-    pub accuracy: Option<MeanStd>,
-    /// Final test loss, over the same runs.
-    pub loss: Option<MeanStd>,
-    /// Mean accuracy of the clients on test samples of their own, over the same runs; absent if clients weren't tested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_accuracy: Option<MeanStd>,
-    /// Mean accuracy of the worst tenth of the clients, over the same runs; absent likewise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_worst_decile: Option<MeanStd>,
-    /// Seconds of training, over the same runs.
-    pub train_seconds: Option<MeanStd>,
-    /// Simulated seconds of the whole run, over the same runs; absent if time was the wall clock's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub virtual_seconds: Option<MeanStd>,
-}
-
-/// A simulated time of all runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AlignedTime {
-    /// The time in seconds since each run began.
-    pub virtual_seconds: f64,
-    /// The last test accuracy at that time, for each of [`Comparison::runs`]; absent for a run without simulated time, and after a run's end.
-    pub accuracy: Vec<Option<f64>>,
-    /// The same over the runs that count, finished or not, for each of [`Comparison::groups`].
-    pub groups: Vec<Option<MeanStd>>,
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One round or epoch of all runs.
@@ -74,134 +66,53 @@ pub struct AlignedStep {
     pub step: u32,
     /// Test accuracy, for each of [`Comparison::runs`].
     pub accuracy: Vec<Option<f64>>,
+    /// Test loss, for each of them.
+    pub loss: Vec<Option<f64>>,
     /// Test accuracy over the runs that count, finished or not, for each of [`Comparison::groups`].
     pub groups: Vec<Option<MeanStd>>,
-}
-
-/// A mean and the spread around it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct MeanStd {
-    /// The number of values; at least 1.
-    pub count: usize,
-    /// The mean of the values.
-    pub mean: f64,
-    /// The sample standard deviation (over `count - 1`); absent for a single value.
-    pub std: Option<f64>,
-}
-
-impl MeanStd {
-    /// Computes mean and deviation of these numbers; `None` if there are none.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 numbers")]
-    pub fn of(numbers: &[f64]) -> Option<Self> {
-        let count = numbers.len();
-        if count == 0 {
-            return None;
-        }
-        let mean = numbers.iter().sum::<f64>() / count as f64;
-        let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
-        Some(Self { count, mean, std: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()) })
-    }
+    /// Test loss over the same runs.
+    pub groups_loss: Vec<Option<MeanStd>>,
 }
 
 /// Compares runs.
 #[must_use]
 pub fn compare(runs: &[RunRef]) -> Comparison {
     let summaries: Vec<_> = runs.iter().map(RunSummary::of).collect();
-    let groups = group(runs, &summaries);
+    let groups = groups::group(runs, &summaries);
+    let is_evaluated = |row: &&Row| row.accuracy().is_some() || row.loss().is_some();
     let keys: BTreeSet<(Unit, u32)> =
-        runs.iter().flat_map(|run| run.history.rows()).filter(|row| row.accuracy().is_some()).map(|row| (row.unit, row.step)).collect();
-    let steps = keys.into_iter().map(|(unit, step)| {
-        let accuracy: Vec<_> = runs.iter().map(|run| accuracy(run, unit, step)).collect();
-        let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
-        AlignedStep { unit, step, groups: groups.iter().map(of_group).collect(), accuracy }
-    });
-    let times = times(runs, &summaries, &groups);
-    Comparison { steps: steps.collect(), times, groups, runs: summaries }
+        runs.iter().flat_map(|run| run.history.rows()).filter(is_evaluated).map(|row| (row.unit, row.step)).collect();
+    let steps = keys.into_iter().map(|(unit, step)| aligned(runs, &groups, unit, step)).collect();
+    let significance::Significance { tests, untested, pairs_left_out } = significance::test(&groups, &summaries);
+    let times = times::times(runs, &summaries, &groups);
+    Comparison { factors: factors::of(&groups, runs), tests, untested, pairs_left_out, steps, times, groups, runs: summaries }
 }
 
-/// Returns the accuracies at ten times, up to the end of the run with the longest simulated time; nothing without any.
-fn times(runs: &[RunRef], summaries: &[RunSummary], groups: &[Group]) -> Vec<AlignedTime> {
-    const NUM_TIMES: u32 = 10;
-    let longest = summaries.iter().filter_map(|run| run.virtual_seconds).fold(0.0, f64::max);
-    if longest <= 0.0 {
-        return Vec::new();
-    }
-    let at = |step: u32| {
-        let virtual_seconds = if step == NUM_TIMES { longest } else { longest * f64::from(step) / f64::from(NUM_TIMES) };
-        let accuracy: Vec<Option<f64>> = runs.iter().map(|run| accuracy_at(run, virtual_seconds)).collect();
-        let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
-        AlignedTime { virtual_seconds, groups: groups.iter().map(of_group).collect(), accuracy }
+fn aligned(runs: &[RunRef], groups: &[Group], unit: Unit, step: u32) -> AlignedStep {
+    let over_runs = |measure: fn(&Row) -> Option<f64>| -> Vec<Option<f64>> {
+        runs.iter().map(|run| run.history.row(step).filter(|row| row.unit == unit).and_then(measure).and_then(finite)).collect()
     };
-    (1..=NUM_TIMES).map(at).collect()
+    let over_groups = |values: &[Option<f64>]| groups.iter().map(|group| over_group(group, values)).collect();
+    let (accuracy, loss) = (over_runs(Row::accuracy), over_runs(Row::loss));
+    AlignedStep { unit, step, groups: over_groups(&accuracy), groups_loss: over_groups(&loss), accuracy, loss }
 }
 
-/// Returns the last accuracy of a run at a time; `None` before its first evaluation, and after its end.
-fn accuracy_at(run: &RunRef, virtual_seconds: f64) -> Option<f64> {
-    run.history.rows().next_back()?.virtual_seconds.filter(|end| *end >= virtual_seconds)?;
-    let is_past = |row: &&crate::history::Row| row.virtual_seconds.is_some_and(|seconds| seconds <= virtual_seconds) && row.test.is_some();
-    finite(run.history.rows().rev().find(is_past)?.test.as_ref()?.accuracy)
-}
-
-fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
-    let row = run.history.row(step).filter(|row| row.unit == unit)?;
-    finite(row.accuracy()?)
-}
-
-/// The properties that the runs of a group have in common: experiment, task, settings, and the digests of the files that these name, among them that of a net.
-type Key<'a> = (&'a str, &'a str, String, &'a BTreeMap<String, String>, Option<&'a str>);
-
-fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
-    // Per group, the most recently started run of each seed; of those that finished, if any did.
-    let mut by_key: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
-    for (index, run) in runs.iter().enumerate() {
-        let description = run.folder.description();
-        let settings = description.hyperparameters.key();
-        let network = description.network_sha256.as_deref();
-        by_key.entry((&description.experiment, &description.task, settings, &description.files_sha256, network)).or_default().push(index);
-    }
-    let mut groups: Vec<_> = by_key
-        .into_iter()
-        .map(|((experiment, task, ..), members)| {
-            let is_replaced = |index: &usize| {
-                let this = &summaries[*index];
-                let replaces = |other: &usize| {
-                    let that = &summaries[*other];
-                    let rank = |run: &RunSummary, index| (run.status == Status::Finished, run.started_at, index);
-                    that.seed == this.seed && rank(that, *other) > rank(this, *index)
-                };
-                members.iter().any(replaces)
-            };
-            let (repeated, counting): (Vec<_>, Vec<_>) = members.iter().copied().partition(is_replaced);
-            let finished = || counting.iter().map(|run| &summaries[*run]).filter(|run| run.status == Status::Finished);
-            let over = |measure: fn(&RunSummary) -> Option<f64>| MeanStd::of(&finished().filter_map(measure).collect::<Vec<_>>());
-            let tested = counting.iter().filter(|run| summaries[**run].status == Status::Finished);
-            let tested: Vec<_> = tested.filter_map(|run| runs[*run].history.last_client_test()).collect();
-            let over_clients = |measure: fn(&ClientTestSummary) -> f64| {
-                MeanStd::of(&tested.iter().map(measure).filter(|value| value.is_finite()).collect::<Vec<_>>())
-            };
-            Group {
-                experiment: experiment.to_owned(),
-                task: task.to_owned(),
-                accuracy: over(|run| run.accuracy),
-                loss: over(|run| run.loss),
-                client_accuracy: over_clients(|clients| clients.accuracy),
-                client_worst_decile: over_clients(|clients| clients.worst_decile),
-                train_seconds: over(|run| Some(run.train_seconds)),
-                virtual_seconds: over(|run| run.virtual_seconds),
-                runs: counting,
-                repeated,
-            }
-        })
-        .collect();
-    groups.sort_by_key(|group| group.runs.iter().chain(&group.repeated).min().copied());
-    groups
+/// Returns the mean of the values of the runs that count, finished or not, of one value for each run.
+fn over_group(group: &Group, values: &[Option<f64>]) -> Option<MeanStd> {
+    MeanStd::of(&group.runs.iter().filter_map(|run| values[*run]).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use fltk_core::event::RunEvent;
+
     use super::*;
-    use crate::samples::{finished, recorded, round, started};
+    use crate::{
+        Hyperparameter, RunDescription, RunFolder, RunRecorder,
+        samples::{at, description, exp, finished, recorded, round, started},
+    };
 
     #[test]
     fn seeds_of_a_task_form_a_group_with_aligned_steps() {
@@ -243,12 +154,105 @@ mod tests {
     }
 
     #[test]
-    fn mean_and_sample_deviation_are_computed() {
-        let check = |numbers: &[f64], expected: Option<(f64, Option<f64>)>| {
-            assert_eq!(MeanStd::of(numbers).map(|of| (of.mean, of.std)), expected);
+    fn steps_have_losses_even_without_accuracies() {
+        let root = tempfile::tempdir().unwrap();
+        let read = |seed, accuracy| recorded(root.path(), seed, &[started(0), round(1, accuracy), finished()]).read().unwrap();
+        let comparison = compare(&[read(1, 0.25), read(2, 0.75)]);
+        let step = &comparison.steps[0];
+        assert_eq!((step.accuracy.clone(), step.loss.clone()), (vec![Some(0.25), Some(0.75)], vec![Some(0.75), Some(0.25)]));
+        assert_eq!((step.groups[0].unwrap().mean, step.groups_loss[0].unwrap().mean), (0.5, 0.5));
+        // A mean of two values that are 0.5 apart: t of one degree of freedom is 12.7, and the standard error is 0.25.
+        let [low, high] = step.groups_loss[0].unwrap().interval.unwrap();
+        assert!((low + 2.676_551).abs() < 1e-6 && (high - 3.676_551).abs() < 1e-6, "{low} {high}");
+
+        let figures = [("loss".to_owned(), 2.0)].into();
+        let reported = RunEvent::Reported { unit: fltk_core::report::StepUnit::Step, step: 10, figures };
+        let comparison = compare(&[recorded(root.path(), 3, &[started(0), reported]).read().unwrap()]);
+        assert_eq!((comparison.steps[0].accuracy.clone(), comparison.steps[0].loss.clone()), (vec![None], vec![Some(2.0)]));
+    }
+
+    /// Reads a run of each seed whose settings are changed by `change`.
+    fn replications(root: &Path, id: &str, seeds: &[u64], change: impl Fn(&mut RunDescription)) -> Vec<RunRef> {
+        let read = |seed: &u64| {
+            let mut of_seed = description(*seed);
+            change(&mut of_seed);
+            let folder = RunFolder::create(root, &exp(), at(0), &format!("{id}{seed:07x}"), "name: exp\n", &of_seed).unwrap();
+            let (mut recorder, _) = RunRecorder::open(folder.clone(), "a test").unwrap();
+            let accuracy = 0.5 + 0.01 * *seed as f64 + 0.001 * f64::from(id.as_bytes()[0] - b'a') * (*seed * *seed) as f64;
+            [started(0), round(1, accuracy), finished()].iter().for_each(|event| recorder.record(event, at(1)).unwrap());
+            folder.read().unwrap()
         };
-        check(&[], None);
-        check(&[0.5], Some((0.5, None)));
-        check(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0], Some((5.0, Some((32.0f64 / 7.0).sqrt()))));
+        seeds.iter().map(read).collect()
+    }
+
+    fn set(description: &mut RunDescription, name: &str, value: Hyperparameter) {
+        description.hyperparameters.0.insert(name.to_owned(), value);
+    }
+
+    #[test]
+    fn groups_are_tested_and_their_factors_named() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path();
+        let strategy =
+            |name: &'static str| move |of: &mut RunDescription| set(of, "federated.strategy.type", Hyperparameter::Text(name.into()));
+        let plain = replications(path, "a", &[1, 2, 3], strategy("FedAvg"));
+        let same_seeds = replications(path, "b", &[1, 2, 3], |of| {
+            strategy("FedProx")(of);
+            set(of, "federated.strategy.mu", Hyperparameter::Number(0.1));
+            // It is the behavior of versions that didn't record it.
+            set(of, "federated.strategy.weights", Hyperparameter::Text("samples".into()));
+        });
+        let other_seeds = replications(path, "c", &[4, 5], |of| {
+            strategy("FedProx")(of);
+            of.network_sha256 = Some("e".repeat(64));
+        });
+        let alone = replications(path, "d", &[1], |of| set(of, "federated.rounds", Hyperparameter::Number(9.0)));
+        let comparison = compare(&[plain, same_seeds, other_seeds, alone].concat());
+        let tested: Vec<_> =
+            comparison.tests.iter().map(|test| (test.a, test.b, test.figure.name(), test.method.name(), test.count)).collect();
+        let of_figure = |figure| [(0, 1, figure, "paired t", [3, 3]), (0, 2, figure, "Welch t", [3, 2]), (1, 2, figure, "Welch t", [3, 2])];
+        assert_eq!(tested, [of_figure("accuracy"), of_figure("loss")].concat());
+        for test in &comparison.tests {
+            assert!(test.p > 0.0 && test.p <= test.p_holm && test.p_holm <= 1.0, "{test:?}");
+            assert!(test.interval[0] < test.difference && test.difference < test.interval[1], "{test:?}");
+        }
+        let untested: Vec<_> = comparison.untested.iter().map(|pair| (pair.a, pair.b, pair.reason)).collect();
+        assert_eq!(untested, [(0, 3), (1, 3), (2, 3), (0, 3), (1, 3), (2, 3)].map(|(a, b)| (a, b, Reason::OneValue)));
+
+        let json = serde_json::to_value(&comparison).unwrap();
+        let digest = "e".repeat(64);
+        let factors = serde_json::json!([
+            { "setting": "federated.rounds", "values": [4.0, 4.0, 4.0, 9.0] },
+            { "setting": "federated.strategy.mu", "values": [null, 0.1, null, null] },
+            { "setting": "federated.strategy.type", "values": ["FedAvg", "FedProx", "FedProx", null] },
+            { "setting": "network.sha256", "values": [null, null, digest, null] },
+        ]);
+        assert_eq!(json["factors"], factors);
+        assert_eq!((&json["tests"][0]["method"], &json["tests"][0]["figure"]), (&"paired t".into(), &"accuracy".into()));
+        assert_eq!(json["untested"][0], serde_json::json!({ "a": 0, "b": 3, "figure": "accuracy", "reason": "one_value" }));
+    }
+
+    #[test]
+    fn identical_runs_are_not_tested() {
+        let root = tempfile::tempdir().unwrap();
+        let named = |name: &'static str| move |of: &mut RunDescription| of.task = name.parse().unwrap();
+        let twice =
+            [replications(root.path(), "a", &[1, 2], named("one")), replications(&root.path().join("other"), "a", &[1, 2], named("two"))];
+        let comparison = compare(&twice.concat());
+        assert_eq!((comparison.tests.len(), comparison.factors.len(), comparison.pairs_left_out), (0, 0, 0));
+        assert_eq!(comparison.untested.iter().map(|pair| pair.reason).collect::<Vec<_>>(), [Reason::NoSpread; 2]);
+    }
+
+    #[test]
+    fn number_of_tested_pairs_is_bounded() {
+        let root = tempfile::tempdir().unwrap();
+        let rounds = |rounds: usize| {
+            let set = move |of: &mut RunDescription| set(of, "federated.rounds", Hyperparameter::Number(rounds as f64));
+            replications(&root.path().join(rounds.to_string()), if rounds % 2 == 0 { "a" } else { "b" }, &[1, 2], set)
+        };
+        let comparison = compare(&(0..GROUPS_TESTED_MAX + 2).flat_map(rounds).collect::<Vec<_>>());
+        assert_eq!(comparison.groups.len(), 22);
+        assert_eq!((comparison.tests.len() + comparison.untested.len(), comparison.pairs_left_out), (2 * 190, 231 - 190));
+        assert!(comparison.tests.iter().all(|test| test.b < GROUPS_TESTED_MAX));
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! The [`index`] of a folder of runs is a cache, stored elsewhere. An [`archive`] moves such a folder to another machine.
 //!
-//! Not for: training, clocks (every time is an argument), printing. The results of [`summary`], [`compare`] and [`export`] are ready to be
+//! Not for: training, clocks (every time is an argument), printing. The results of [`summary`], [`compare`], [`methods`] and [`export`] are ready to be
 //! shown as a table or as JSON.
 
 pub mod archive;
@@ -32,6 +32,7 @@ mod glimpse;
 pub mod history;
 pub mod index;
 pub mod journal;
+pub mod methods;
 pub mod metrics_csv;
 pub mod named;
 mod run_folder;

@@ -5,6 +5,7 @@ mod names;
 mod network;
 #[cfg(feature = "web")]
 mod records;
+mod report;
 mod strategies;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use self::data::{DataCommand, DataShowArgs};
 pub use self::network::{FederateArgs, NodeArgs, PkiCommand};
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
+pub use self::report::{ReportArgs, ReportFormat};
 pub use self::strategies::{ApplyArgs, StrategiesCommand};
 use crate::log::LogFormat;
 
@@ -103,6 +105,8 @@ pub enum Command {
     /// List, show, compare and export the records of runs and streams.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Write a report of runs, or of the runs of a stream, as a document.
+    Report(ReportArgs),
     /// Serve the records of runs and streams over HTTP, read-only.
     #[cfg(feature = "web")]
     Serve(ServeArgs),
@@ -522,7 +526,14 @@ pub enum RunsCommand {
         #[command(flatten)]
         runs: RunsArgs,
     },
-    /// Compare several runs side by side, with the mean and standard deviation over the seeds of the same task.
+    /// Compare several runs side by side, with means and intervals over the seeds of the same task, and tests of the differences between tasks and settings.
+    #[command(after_help = "\
+Runs that differ only in their seeds are a group. Means over its seeds have intervals of 95 % by Student's t; differences between groups are tested, paired
+where both have the same seeds, otherwise by Welch's test, with Holm's correction for the number of tests (docs/records.md#comparing).
+
+Examples:
+  fltk runs compare runs/compare-*
+  fltk runs compare runs/compare-* --output json")]
     Compare {
         /// The runs' folders or names.
         #[arg(required = true, num_args = 2..)]

@@ -16,6 +16,7 @@ mod extractor;
 mod federate;
 mod pki;
 mod plan;
+mod report;
 mod run;
 mod runs;
 mod schema;
@@ -55,6 +56,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Nets(command) => engine.compute(cli, Computation::Nets(command)),
         Command::Parity(args) => engine.compute(cli, Computation::Parity(args)),
         Command::Runs(command) => runs::run(cli, command),
+        Command::Report(args) => report::run(args),
         #[cfg(feature = "web")]
         Command::Serve(args) => serve::run(args),
         #[cfg(feature = "web")]

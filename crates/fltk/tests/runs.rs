@@ -95,3 +95,78 @@ fn tables_of_clients_without_rows_say_why() {
     assert_eq!(export(&[&recorded]), "");
     assert_eq!(said(at, &["runs", "export"], 0), "");
 }
+
+/// Creates three runs of each of two strategies.
+fn create_groups(at: &Path) -> Vec<String> {
+    let strategies = [("FedAvg", 0.0), ("FedProx", 0.2)];
+    let runs = strategies.iter().enumerate().flat_map(|(index, strategy)| (1..4).map(move |seed| (index, strategy, seed)));
+    let create = |(index, (name, more), seed): (usize, &(&str, f64), u64)| {
+        let mut description = description(seed);
+        description.hyperparameters.0.insert("federated.strategy.type".to_owned(), Hyperparameter::Text((*name).to_owned()));
+        description.host.cpu = "a *CPU* | of 2026".to_owned();
+        let accuracy = 0.5 + 0.01 * seed as f64 + more * (1.0 + 0.1 * (seed * seed) as f64);
+        let id = format!("{:08x}", 16 * index as u64 + seed);
+        let folder = RunFolder::create(&at.join("runs"), &exp(), at_second(0), &id, "name: exp\n", &description).unwrap();
+        let name = folder.name();
+        let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
+        for event in [started(0), round(1, 0.1), round(2, accuracy), samples::finished()] {
+            recorder.record(&event, at_second(1)).unwrap();
+        }
+        name
+    };
+    runs.map(create).collect()
+}
+
+fn at_second(second: i64) -> jiff::Timestamp {
+    samples::at(second)
+}
+
+#[test]
+fn comparison_has_intervals_and_tests_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let runs = create_groups(at);
+    let args: Vec<&str> = ["runs", "compare"].into_iter().chain(runs.iter().map(String::as_str)).collect();
+    let output = run(at, &args);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        // 0.52 ± 4.3027 * 0.01 / sqrt(3).
+        "0.5200 ± 0.0248",
+        "± its interval of 95 %, by Student's t",
+        "federated.strategy.type  FedAvg (1), FedProx (2)",
+        "paired t, 2.0 df",
+        "accuracy of 2 is higher than of 1",
+        "loss of 1 is higher than of 2",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let compared = json(at, &[&args[..], &["--output", "json"]].concat());
+    assert_eq!(compared["tests"].as_array().unwrap().len(), 2);
+    assert_eq!(compared["groups"][0]["accuracy"]["interval"].as_array().unwrap().len(), 2);
+    // A single group has nothing to be compared with.
+    let alone = run(at, &["runs", "compare", &runs[0], &runs[1]]);
+    let text = String::from_utf8(alone.stdout).unwrap();
+    assert!(!text.contains("Holm") && !text.contains("setting"), "{text}");
+}
+
+#[test]
+fn a_report_is_a_page_that_is_not_replaced_by_accident() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let runs = create_groups(at);
+    let report = |more: &[&str], code| {
+        let args: Vec<&str> = ["report"].into_iter().chain(runs.iter().map(String::as_str)).chain(more.iter().copied()).collect();
+        said(at, &args, code)
+    };
+    report(&["--out", "report.md"], 0);
+    let page = std::fs::read_to_string(at.join("report.md")).unwrap();
+    insta::assert_snapshot!("report", page);
+    assert!(report(&["--out", "report.md"], 1).contains("`report.md` is there already\nhint: `--force` replaces it"));
+    report(&["--out", "report.md", "--force", "--title", "A [title](x)"], 0);
+    let page = std::fs::read_to_string(at.join("report.md")).unwrap();
+    assert!(page.starts_with("# A \\[title\\](x)\n\n6 runs in 2 groups, begun on 2026-01-02.\n"), "{page}");
+    // Without a file it is data on standard output.
+    let output = run(at, &["report", &runs[0]]);
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("# exp\n\n1 run in 1 group"));
+    assert!(said(at, &["report", "nobody"], 6).contains("`nobody` is not a run's folder"));
+}

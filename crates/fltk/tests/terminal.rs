@@ -119,6 +119,7 @@ fn foreign_run_folders_are_escaped() {
         &["runs", "show", HOSTILE, "--output", "json"],
         &["runs", "compare", HOSTILE, HOSTILE],
         &["runs", "compare", HOSTILE, HOSTILE, "--output", "json"],
+        &["report", HOSTILE],
     ] {
         assert!(says(home, args).contains("[2J"), "{args:?}");
     }

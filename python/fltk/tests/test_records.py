@@ -118,6 +118,8 @@ def test_groups_are_those_of_the_program(runs: Path, program: str) -> None:
             assert ours is not None
             theirs = group[measure]
             assert (ours["num_seeds"], ours["mean"], ours["std"]) == pytest.approx((theirs["count"], theirs["mean"], theirs["std"]), rel=1e-9)
+            # A single seed has no interval.
+            assert (ours["low"], ours["high"]) == pytest.approx(tuple(theirs.get("interval", (None, None))), rel=1e-9)
     assert ("plain", "client_accuracy") in figures
 
 

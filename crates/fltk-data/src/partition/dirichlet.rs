@@ -36,7 +36,7 @@ pub static PARTITIONER: Partitioner = Partitioner {
         samples_per_client: Some(MIN_SAMPLES),
         ..PartitionerEntry::by_label(
             Entry::new("dirichlet", "For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)`. Every sample is used.")
-                .paper("Yurochkin et al. 2019, arXiv:1905.12022")
+                .paper("Yurochkin et al. 2019, Bayesian Nonparametric Federated Learning of Neural Networks, arXiv:1905.12022")
                 .parameters(&[ALPHA.parameter(), MIN_SAMPLES.parameter(), SELF_BALANCING.parameter(), VERSION.parameter()]),
         )
     },

@@ -8,7 +8,8 @@ use crate::formats::cifar;
 /// The data set `cifar10`.
 pub static SOURCE: Source = Source {
     entry: DatasetEntry {
-        entry: Entry::new("cifar10", "CIFAR-10: 50,000 training and 10,000 test images of 3x32x32, 10 classes."),
+        entry: Entry::new("cifar10", "CIFAR-10: 50,000 training and 10,000 test images of 3x32x32, 10 classes.")
+            .paper("Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"),
         gives: SampleKind::images(3, 32, 10),
         num_train: Some(50_000),
         has_natural_clients: false,

@@ -8,7 +8,8 @@ use crate::formats::cifar;
 /// The data set `cifar100`.
 pub static SOURCE: Source = Source {
     entry: DatasetEntry {
-        entry: Entry::new("cifar100", "CIFAR-100: 50,000 training and 10,000 test images of 3x32x32, 100 classes."),
+        entry: Entry::new("cifar100", "CIFAR-100: 50,000 training and 10,000 test images of 3x32x32, 100 classes.")
+            .paper("Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"),
         gives: SampleKind::images(3, 32, 100),
         num_train: Some(50_000),
         has_natural_clients: false,

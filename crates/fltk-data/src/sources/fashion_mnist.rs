@@ -11,10 +11,14 @@ pub(super) const CLASS_NAMES: &[&str] =
 /// The publication.
 pub(super) const REFERENCE: &str = "Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747";
 
+/// The same with its title, for catalogues.
+pub(super) const PAPER: &str =
+    "Xiao, Rasul and Vollgraf 2017, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, arXiv:1708.07747";
+
 /// The data set `fashion-mnist`.
 pub static SOURCE: Source = Source {
     entry: DatasetEntry {
-        entry: Entry::new("fashion-mnist", "Fashion-MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes."),
+        entry: Entry::new("fashion-mnist", "Fashion-MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes.").paper(PAPER),
         gives: SampleKind::images(1, 28, 10),
         num_train: Some(60_000),
         has_natural_clients: false,

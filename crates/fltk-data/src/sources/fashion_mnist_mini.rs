@@ -4,7 +4,7 @@
 use fltk_core::catalogue::{DatasetEntry, Entry, SampleKind};
 
 use super::{
-    fashion_mnist::{CLASS_NAMES, REFERENCE},
+    fashion_mnist::{CLASS_NAMES, PAPER, REFERENCE},
     source::{Augmentation, EmbeddedFile, Format, Normalization, Source},
 };
 
@@ -14,7 +14,8 @@ pub static SOURCE: Source = Source {
         entry: Entry::new(
             "fashion-mnist-mini",
             "A subset of Fashion-MNIST, embedded in the program: 4,000 training and 1,000 test images.",
-        ),
+        )
+        .paper(PAPER),
         gives: SampleKind::images(1, 28, 10),
         num_train: Some(4000),
         has_natural_clients: false,

@@ -7,7 +7,8 @@ use super::source::{Augmentation, Format, Normalization, Source, SourceFile};
 /// The data set `mnist`.
 pub static SOURCE: Source = Source {
     entry: DatasetEntry {
-        entry: Entry::new("mnist", "MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes."),
+        entry: Entry::new("mnist", "MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes.")
+            .paper("LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998, doi:10.1109/5.726791"),
         gives: SampleKind::images(1, 28, 10),
         num_train: Some(60_000),
         has_natural_clients: false,

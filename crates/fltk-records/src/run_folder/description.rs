@@ -208,6 +208,11 @@ impl Hyperparameters {
         settings
     }
 
+    /// Returns all settings except those that were added later and match the earlier behavior.
+    pub(crate) fn without_later_defaults(&self) -> Self {
+        self.without_defaults(LATER)
+    }
+
     /// Returns the first setting, by name, that can change results and has another value in `other`, with both values as they are
     /// displayed; a setting that was added later makes no difference if it has its default value.
     #[must_use]
@@ -284,6 +289,15 @@ fn flatten(name: &str, value: &serde_json::Value, flat: &mut BTreeMap<String, Hy
 }
 
 impl RunDescription {
+    /// Returns its settings, and the digests of the files that they name: that of the file of `federated.partition.path` as `federated.partition.path.sha256`, and that of a net as
+    /// `network.sha256`.
+    pub(crate) fn settings_with_digests(&self) -> Hyperparameters {
+        let network = self.network_sha256.iter().map(|digest| ("network", digest));
+        let digests = self.files_sha256.iter().map(|(name, digest)| (name.as_str(), digest)).chain(network);
+        let digests = digests.map(|(name, digest)| (format!("{name}.sha256"), Hyperparameter::Text(digest.clone())));
+        Hyperparameters(self.hyperparameters.0.clone().into_iter().chain(digests).collect())
+    }
+
     /// Returns the content of `run.json`.
     pub(super) fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! `fltk runs ...`: one module for each subcommand.
 
-mod compare;
+pub(super) mod compare;
 mod export;
 mod jobs;
 mod list;
@@ -49,7 +49,11 @@ fn open(root: &Path, named: &Path) -> anyhow::Result<RunRef> {
     }
 }
 
-fn open_all(root: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<RunRef>> {
+/// Returns the runs that a person named, each by its folder, the folder's name or the name that it was started with.
+///
+/// # Errors
+/// If one isn't there, or is damaged.
+pub(super) fn open_all(root: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<RunRef>> {
     let found = named.iter().map(|named| find(root, named)).collect::<anyhow::Result<Vec<_>>>()?;
     found.into_iter().flatten().map(|run| run.read().or_exit(Exit::Records)).collect()
 }
@@ -69,6 +73,6 @@ fn find(root: &Path, named: &Path) -> anyhow::Result<Vec<RunFolder>> {
 }
 
 /// Formats a metric for a table.
-fn number(number: Option<f64>) -> String {
+pub(super) fn number(number: Option<f64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}"))
 }

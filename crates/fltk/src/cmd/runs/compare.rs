@@ -1,8 +1,10 @@
 //! `fltk runs compare RUN RUN...`.
 
+pub(in crate::cmd) mod differences;
+
 use fltk_records::{
     RunRef,
-    compare::{Comparison, Group, MeanStd, compare},
+    compare::{AlignedStep, Comparison, Group, MeanStd, compare},
 };
 
 use super::number;
@@ -20,8 +22,16 @@ pub fn run(cli: &Cli, runs: &[RunRef]) -> anyhow::Result<()> {
     if cli.output == Output::Json {
         return output::json(&comparison);
     }
-    let times = times_table(&comparison).map(|table| format!("\n\n{table}")).unwrap_or_default();
-    output::text(&format!("{}\n\n{}\n\n{}{times}", runs_table(&comparison), groups_table(&comparison), steps_table(&comparison)))
+    output::text(&text(&comparison))
+}
+
+fn text(comparison: &Comparison) -> String {
+    let mut parts = vec![runs_table(comparison), groups_table(comparison)];
+    parts.extend(differences::factors(comparison));
+    parts.extend(differences::tests(comparison));
+    parts.push(steps_table(comparison));
+    parts.extend(times_table(comparison));
+    parts.join("\n\n")
 }
 
 /// Returns the letter of the run with this index, which heads its column in the other tables.
@@ -53,9 +63,10 @@ fn runs_table(comparison: &Comparison) -> String {
     table.to_string()
 }
 
-fn mean(figure: Option<MeanStd>) -> String {
+/// Formats a mean with the half-width of its interval of 95 %.
+pub(in crate::cmd) fn mean(figure: Option<MeanStd>) -> String {
     match figure {
-        Some(MeanStd { mean, std: Some(std), count }) => format!("{mean:.4} ± {std:.4} (n={count})"),
+        Some(MeanStd { mean, interval: Some([low, high]), .. }) => format!("{mean:.4} ± {:.4}", (high - low) / 2.0),
         Some(MeanStd { mean, .. }) => format!("{mean:.4}"),
         None => "-".to_owned(),
     }
@@ -64,17 +75,20 @@ fn mean(figure: Option<MeanStd>) -> String {
 fn groups_table(comparison: &Comparison) -> String {
     // Under strategies with models of the clients' own, their accuracy is the figure that matters.
     let has_clients = comparison.groups.iter().any(|group| group.client_accuracy.is_some());
-    let mut header = vec!["over seeds", "runs", "accuracy", "loss", "train s"];
+    let mut header = vec!["", "over seeds", "runs", "seeds", "accuracy", "loss", "train s"];
     if has_clients {
         header.extend(["mean of clients", "worst tenth"]);
     }
     let is_virtual = comparison.groups.iter().any(|group| group.virtual_seconds.is_some());
     header.extend(is_virtual.then_some("virtual s"));
-    let mut table = output::table(&header, &(2..header.len()).collect::<Vec<_>>());
-    for group in &comparison.groups {
+    let mut table = output::table(&header, &(3..header.len()).collect::<Vec<_>>());
+    for (index, group) in comparison.groups.iter().enumerate() {
         let runs: Vec<_> = group.runs.iter().map(|&index| letter(index)).collect();
         let name = format!("{}/{}", group.experiment, group.task);
-        let mut row = vec![name, runs.join(" "), mean(group.accuracy), mean(group.loss), mean(group.train_seconds)];
+        let num_seeds = group.train_seconds.map_or(0, |seconds| seconds.count);
+        let figures = [group.accuracy, group.loss, group.train_seconds].map(mean);
+        let mut row = vec![group_name(index), name, runs.join(" "), num_seeds.to_string()];
+        row.extend(figures);
         if has_clients {
             row.extend([mean(group.client_accuracy), mean(group.client_worst_decile)]);
         }
@@ -83,7 +97,14 @@ fn groups_table(comparison: &Comparison) -> String {
         }
         table.add_row(row);
     }
-    format!("{table}{}", replaced(&comparison.groups))
+    let has_interval = comparison.groups.iter().any(|group| group.train_seconds.is_some_and(|seconds| seconds.interval.is_some()));
+    let note = if has_interval { "\nThe mean over seeds that finished ± its interval of 95 %, by Student's t." } else { "" };
+    format!("{table}{note}{}", replaced(&comparison.groups))
+}
+
+/// Returns the number of the group with this index, which the other tables have.
+pub(in crate::cmd) fn group_name(index: usize) -> String {
+    (index + 1).to_string()
 }
 
 fn virtual_seconds(seconds: Option<f64>) -> String {
@@ -112,13 +133,20 @@ fn replaced(groups: &[Group]) -> String {
     groups.iter().flat_map(|group| &group.repeated).map(line).collect()
 }
 
+/// Returns the accuracies of each round or epoch; the losses if no accuracy was measured.
 fn steps_table(comparison: &Comparison) -> String {
+    let has_accuracy = comparison.steps.iter().any(|step| step.accuracy.iter().any(Option::is_some));
+    let of_step = |step: &AlignedStep| if has_accuracy { step.accuracy.clone() } else { step.loss.clone() };
     let letters: Vec<_> = (0..comparison.runs.len()).map(letter).collect();
-    let header: Vec<&str> = std::iter::once("accuracy after").chain(letters.iter().map(String::as_str)).collect();
+    let name = if has_accuracy || comparison.steps.is_empty() { "accuracy after" } else { "loss after" };
+    let header: Vec<&str> = std::iter::once(name).chain(letters.iter().map(String::as_str)).collect();
     let mut table = output::table(&header, &(1..header.len()).collect::<Vec<_>>());
     for step in &comparison.steps {
-        let name = format!("{} {}", step.unit.name(), step.step);
-        table.add_row(std::iter::once(name).chain(step.accuracy.iter().map(|accuracy| number(*accuracy))));
+        let values = of_step(step);
+        if values.iter().any(Option::is_some) {
+            let name = format!("{} {}", step.unit.name(), step.step);
+            table.add_row(std::iter::once(name).chain(values.into_iter().map(number)));
+        }
     }
     table.to_string()
 }
