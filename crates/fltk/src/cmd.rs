@@ -23,6 +23,7 @@ mod schema;
 mod serve;
 mod strategies;
 mod validate;
+mod watch;
 
 use crate::{
     cli::{Cli, Command},
@@ -55,6 +56,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Nets(command) => engine.compute(cli, Computation::Nets(command)),
         Command::Parity(args) => engine.compute(cli, Computation::Parity(args)),
         Command::Runs(command) => runs::run(cli, command),
+        Command::Watch(args) => watch::run(cli, args),
         #[cfg(feature = "web")]
         Command::Serve(args) => serve::run(args),
         #[cfg(feature = "web")]
