@@ -201,6 +201,18 @@ impl Planner {
         self.by_id.get(id).map(|index| &self.jobs[*index])
     }
 
+    /// The number of jobs that have arrived and wait.
+    #[must_use]
+    pub fn num_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The number of jobs that have a [place](State::is_active).
+    #[must_use]
+    pub fn num_active(&self) -> usize {
+        self.active.len()
+    }
+
     /// True if every job is over.
     #[must_use]
     pub fn is_finished(&self) -> bool {

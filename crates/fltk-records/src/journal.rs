@@ -7,6 +7,7 @@
 //!
 //! The checksum detects accidental damage. It gives no protection against a person who wants to change the records.
 
+mod follow;
 mod line;
 mod wire;
 
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use rustix::fs::OFlags;
 use serde::Serialize;
 
+pub use self::follow::{Added, Follower};
 use self::line::LineProblem;
 use crate::files::{self, FileError};
 
@@ -216,15 +218,15 @@ fn open_for_append(path: &Path) -> Result<File, FileError> {
 /// # Errors
 /// If the journal can't be read or is too large, or if any line except a torn last one is damaged or was written by a newer version.
 pub fn replay<E: JournalEvent>(path: &Path) -> Result<Replay<E>, JournalError> {
-    decode(&files::read(path, JOURNAL_BYTES_MAX)?, path)
+    decode(&files::read(path, JOURNAL_BYTES_MAX)?, 0, path)
 }
 
-/// Decodes the events in `bytes`; `path` is for errors.
-fn decode<E: JournalEvent>(bytes: &[u8], path: &Path) -> Result<Replay<E>, JournalError> {
+/// Decodes the events in `bytes`, of which the first is line `before` of the journal, counted from 0; `path` is for errors.
+fn decode<E: JournalEvent>(bytes: &[u8], before: u64, path: &Path) -> Result<Replay<E>, JournalError> {
     let mut replay = Replay { entries: Vec::new(), torn: None };
     let mut offset = 0;
     while offset < bytes.len() {
-        let number = replay.entries.len() as u64;
+        let number = before + replay.entries.len() as u64;
         let line = number + 1;
         let Some(length) = bytes[offset..].iter().position(|byte| *byte == b'\n') else {
             replay.torn = Some(Torn { line, offset: offset as u64, num_bytes: (bytes.len() - offset) as u64 });

@@ -29,7 +29,7 @@ use crate::{
     files::{self, FileError},
     folder,
     history::{History, OrderError, Status, Unit},
-    journal::{self, Journal, Replay},
+    journal::{self, Follower, Journal, Replay},
 };
 
 /// The largest `experiment.yaml`, in bytes: several thousand tasks.
@@ -226,6 +226,12 @@ impl RunFolder {
     /// If it can't be read or is damaged.
     pub fn replay(&self) -> Result<Replay, RunError> {
         Ok(journal::replay(&self.journal_path())?)
+    }
+
+    /// Returns a reader of the journal that reads on where it stopped, for a run that somebody else is writing.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        Follower::new(self.journal_path())
     }
 
     /// Reads the journal and folds it.

@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::listing::{StreamListing, StreamSummary};
 use crate::{
     RunError, RunLock, files, folder,
-    journal::{Journal, JournalError, JournalEvent, Replay, replay},
+    journal::{Follower, Journal, JournalError, JournalEvent, Replay, replay},
     run_folder,
 };
 
@@ -266,6 +266,12 @@ impl StreamFolder {
     /// If the journal is damaged.
     pub fn journal<E: JournalEvent>(&self) -> Result<(Journal<E>, Replay<E>), JournalError> {
         Journal::open_append(&self.path.join(JOURNAL))
+    }
+
+    /// Returns a reader of the journal that reads on where it stopped, for a stream that somebody else is running.
+    #[must_use]
+    pub fn follow<E: JournalEvent>(&self) -> Follower<E> {
+        Follower::new(self.path.join(JOURNAL))
     }
 
     /// Returns the content of its journal.

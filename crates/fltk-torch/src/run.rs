@@ -125,16 +125,19 @@ fn execute(
     provenance::check_settings(&folder, job)?;
     provenance::check_network(context, Some(&folder), job)?;
     provenance::check_files(&folder, job, context.base)?;
-    let (unit, steps) = match &job.task.setting {
-        Setting::Federated(config) => (Unit::Round, config.rounds),
-        Setting::Distributed(config) => (Unit::Epoch, config.epochs),
+    let (unit, steps, parts) = match &job.task.setting {
+        Setting::Federated(config) => (Unit::Round, config.rounds, u64::from(config.clients_per_round)),
+        Setting::Distributed(config) => {
+            let batches = distributed::sharding(&job.task, config).num_steps(dataset.train.len());
+            (Unit::Epoch, config.epochs, batches as u64)
+        }
     };
     let (records, _torn) = RunRecorder::open(folder, &fltk::host::who()).or_exit(Exit::Records)?;
     let resumed = Resumed::latest(&records, unit)?;
     resumed.as_ref().map_or(Ok(()), |resumed| resumed.check(context, job, dataset))?;
     let from = resumed.as_ref().map_or(Milestone::START, |resumed| resumed.checkpoint.at);
     let title = job.title();
-    let progress = Progress::new(&title, unit, steps, from);
+    let progress = Progress::new(&title, unit, steps, parts, from);
     let mut recorder = Recorder::start(records, progress, unit, from)?;
     let outcome = match &job.task.setting {
         Setting::Federated(config) => federated::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),

@@ -107,6 +107,8 @@ pub enum Command {
     Runs(RunsCommand),
     /// Write a report of runs, or of the runs of a stream, as a document.
     Report(ReportArgs),
+    /// Watch a run or a stream of jobs on a live screen: progress, curves, jobs and nodes.
+    Watch(WatchArgs),
     /// Serve the records of runs and streams over HTTP, read-only.
     #[cfg(feature = "web")]
     Serve(ServeArgs),
@@ -584,6 +586,28 @@ Examples:
         #[command(flatten)]
         through: Box<ThroughArgs>,
     },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Keys: arrows, PgUp and PgDn scroll, Enter opens a job's run, Esc goes back, ? shows all keys, q quits. Whatever is watched goes on, and doesn't notice.
+Records elsewhere are copied first: `fltk extract`.
+
+Examples:
+  fltk watch
+  fltk watch quickstart-20260101-120000-1a2b3c4d
+  fltk watch stream-20260101-120000-1a2b --runs /log
+  fltk watch --once | head -5")]
+pub struct WatchArgs {
+    /// The folder of a run or a stream, or its name within `--runs`, or the name that a run was started with (`--id`); default: the newest that is running, or else
+    /// the newest.
+    #[arg(value_name = "RUN|STREAM")]
+    pub named: Option<PathBuf>,
+    /// Print one screen as text, and end. Without a terminal, the variables COLUMNS and LINES say its size.
+    #[arg(long)]
+    pub once: bool,
+    #[command(flatten)]
+    pub runs: RunsArgs,
 }
 
 #[derive(Args, Debug)]

@@ -24,6 +24,7 @@ mod schema;
 mod serve;
 mod strategies;
 mod validate;
+mod watch;
 
 use crate::{
     cli::{Cli, Command},
@@ -57,6 +58,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Parity(args) => engine.compute(cli, Computation::Parity(args)),
         Command::Runs(command) => runs::run(cli, command),
         Command::Report(args) => report::run(args),
+        Command::Watch(args) => watch::run(cli, args),
         #[cfg(feature = "web")]
         Command::Serve(args) => serve::run(args),
         #[cfg(feature = "web")]

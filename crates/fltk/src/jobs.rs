@@ -19,6 +19,7 @@ use crate::{
     output,
     stream::{Begun, JobFiles},
     timeline::clock,
+    work::Work,
 };
 
 /// Returns a row for every job of the stream in `folder` that has arrived so far; jobs of the current replication that haven't arrived are left out.
@@ -35,6 +36,7 @@ pub fn rows(orchestrator: &Orchestrator<'_>, folder: &StreamFolder) -> Vec<JobRo
 /// # Errors
 /// If the folder is damaged.
 pub fn read(folder: StreamFolder) -> anyhow::Result<Vec<JobRow>> {
+    let _work = Work::wait("reading the stream");
     let begun = Begun::open(folder)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
     Ok(rows(&begun.look(&replay.entries)?, &begun.folder))

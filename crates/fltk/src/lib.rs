@@ -16,15 +16,20 @@ mod hand_over;
 pub mod host;
 pub mod inputs;
 mod jobs;
+mod locale;
 pub mod log;
 mod named_files;
 pub mod output;
+pub mod pace;
 pub mod run_group;
+mod spark;
 pub mod split;
 pub mod stop;
 mod stream;
 pub mod termination;
 mod timeline;
+mod watch;
+pub mod work;
 
 use clap::Parser as _;
 

@@ -152,6 +152,12 @@ pub fn stream() -> Box<dyn io::Write> {
     if out.is_terminal() { Box::new(Plain { out, cut: Vec::new() }) } else { Box::new(out) }
 }
 
+/// Returns standard output for a screen that is drawn: whoever draws it has only characters in it that are plain.
+#[must_use]
+pub fn screen() -> io::Stdout {
+    io::stdout()
+}
+
 /// A writer that passes plain text on to a terminal.
 struct Plain<W> {
     out: W,

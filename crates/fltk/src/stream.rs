@@ -173,6 +173,23 @@ impl Begun {
         Orchestrator::looking_back(self.stream.clone(), |spec| self.adapt(spec), entries).or_exit(Exit::Experiment)
     }
 
+    /// Returns the same without a reference to this value, for whoever takes in further events.
+    ///
+    /// # Errors
+    /// If the stream has more jobs than allowed.
+    pub fn look_on(&self, entries: &[Entry<StreamEvent>]) -> anyhow::Result<Orchestrator<'static>> {
+        let stream = self.stream.clone();
+        match &self.place {
+            Place::Here => Orchestrator::new(stream, |spec| spec, None, entries),
+            #[cfg(feature = "cluster")]
+            Place::Kubernetes(context) => {
+                let context = context.clone();
+                Orchestrator::new(stream, move |spec| context.with_requests(spec), None, entries)
+            }
+        }
+        .or_exit(Exit::Experiment)
+    }
+
     /// Has `orchestrator` retry the failed `jobs`, and prints a message.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("clap", "fltk xtask images testbed acceptance"),
     ("anyhow", "fltk fltk-torch xtask chart-values images testbed acceptance"),
     ("indicatif", "fltk fltk-torch"),
+    ("ratatui", "fltk"),
     ("zip", "fltk-data fltk-train xtask"),
     ("charming", "fltk-web"),
     ("cargo_metadata", "xtask"),

@@ -41,6 +41,11 @@ impl Queue {
         }
     }
 
+    /// The number of waiting jobs.
+    pub fn len(&self) -> usize {
+        self.0.values().map(|lane| lane.by_arrival.len()).sum()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.values().all(|lane| lane.by_arrival.is_empty())
     }

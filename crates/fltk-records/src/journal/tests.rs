@@ -16,7 +16,7 @@ fn replay(path: &Path) -> Result<Replay, JournalError> {
 }
 
 fn decode(bytes: &[u8], path: &Path) -> Result<Replay, JournalError> {
-    super::decode(bytes, path)
+    super::decode(bytes, 0, path)
 }
 
 fn decode_line(line: &[u8], seq: u64) -> Result<Entry, LineProblem> {

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use fltk::{
     cli::{Cli, MemoryFormatArg, Output, ParityArgs},
     exit::{Exit, failure},
-    output,
+    output::{self, counted},
+    work::Work,
 };
 use fltk_experiment::parse_optimizer;
 use fltk_train::{
@@ -41,7 +42,9 @@ pub fn run(cli: &Cli, args: &ParityArgs) -> anyhow::Result<()> {
         },
         device: Device::Cpu,
     };
+    let work = Work::wait(format!("training {}", counted(args.steps as usize, "step")));
     let outcome = parity::run(&comparison)?;
+    drop(work);
     if let Some(path) = &args.save {
         output::write_file(path, &state_to_safetensors(&outcome.state)?)?;
     }

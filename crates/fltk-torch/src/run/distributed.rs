@@ -11,7 +11,7 @@ use fltk_core::{
     milestone::Milestone,
     schedule::{LearningRate, LearningRates},
 };
-use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
+use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
 use fltk_train::{
     EpochOptions, Model, Optimizer, RankOptions, Ranks, TrainError,
     checkpoint::{self, Position},
@@ -140,7 +140,9 @@ impl Rank<'_> {
         let plan = BatchPlan::train_shard(dataset, &self.sharding, rank, key, so_far.steps() as usize, self.model.image_input())?;
         // The stop flag is checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; the steps after the last checkpoint are then
         // repeated on resume.
-        let mut until_stopped = batches(plan).take_while(|_| !context.stop.load(Ordering::Relaxed));
+        let progress = self.recorder.as_ref().map(|recorder| recorder.progress());
+        let tell = |_: &Batch| progress.iter().for_each(|progress| progress.part());
+        let mut until_stopped = batches(plan).take_while(|_| !context.stop.load(Ordering::Relaxed)).inspect(tell);
         let options = EpochOptions { loss: losses::find(&job.task.loss)?, key };
         loop {
             let done = so_far.steps() as usize;

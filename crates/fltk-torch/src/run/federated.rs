@@ -197,7 +197,8 @@ pub fn run(
                 let workers = if test.model.draws_from_libtorch() { NonZeroUsize::MIN } else { context.workers };
                 let (base, device, stop, termination) = (context.base, context.device, &*context.stop, context.termination);
                 let (parts, root, failures) = (&parts, &root[..], &failures);
-                let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };
+                let training =
+                    Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures, work: None };
                 let make_trainer = |_worker: usize| training.trainer(states_of_clients);
                 in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut observer)
             }

@@ -13,6 +13,7 @@ use fltk::{
     output,
     run_group::{job_hex, one_each, wait_for_others},
     split::{given_cohorts, train_and_test},
+    work::Work,
 };
 use fltk_core::experiment::{Experiment, FederatedConfig, Setting, Training};
 use fltk_data::{DataError, Dataset, Division, Provenance, SAMPLES_MADE_MAX};
@@ -304,6 +305,7 @@ impl<'a> Group<'a> {
         let is_free = has_own_data && (begun.is_none() || begun_without);
         let of_clients = || if is_free && config.path.is_none() { fltk_data::of_clients(config.name()) } else { Ok(None) };
         let known = if begun_without { of_clients().or_exit(Exit::Data)? } else { None };
+        let _work = Work::wait(format!("reading `{}`", config.name()));
         let loaded = known.map_or_else(|| fltk_data::load(config, self.context.base, self.context.locations), Ok);
         let dataset = match loaded {
             Err(missing @ (DataError::Missing { .. } | DataError::NoCache { .. })) => {

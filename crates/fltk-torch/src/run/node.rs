@@ -11,7 +11,9 @@ use anyhow::{Context as _, anyhow};
 use fltk::{
     exit::{Exit, OrExit as _, failure},
     output::counted,
+    pace::Unit,
     split::{imposed_links, train_and_test},
+    work::Work,
 };
 use fltk_core::{
     experiment::{FederatedConfig, Setting},
@@ -167,7 +169,9 @@ fn take_part(
     let root = strategy.root.map(|root| root_samples(parts, root(&config.strategy), job.seed)).unwrap_or_default();
     let (device, stop, termination, failures) = (context.device, &*context.stop, context.termination, &SettingsFailures::default());
     let (method, root) = (strategy.client, &root[..]);
-    let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures };
+    let work = &Work::begin("training for the federator", Unit::Named("client"), None);
+    let work = Some(work);
+    let training = Training { job, config, dataset, base, device, own, method, parts, root, stop, termination, failures, work };
     let model = training.new_model()?;
     let layout = Arc::clone(&model.state()?.layout);
     // Modules with dropout share libtorch's single random generator.

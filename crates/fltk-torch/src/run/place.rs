@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fltk::exit::{Exit, OrExit as _, failure};
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    work::Work,
+};
 use fltk_train::Device;
 use torch_dist::{Checks, Error, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
@@ -120,6 +123,7 @@ impl Place {
         if self.size == 1 {
             return Ok(None);
         }
+        let _work = Work::wait(format!("rank {} waits for the others, {} in all", self.rank, self.size));
         self.wait_for_name(timeout, stop)?;
         // The groups are joined on a thread, which is left behind if this one is asked to stop: libtorch's waiting has a time limit, but can't be interrupted.
         let (send, joined) = channel();

@@ -1,6 +1,6 @@
 //! The recorder of one run, with its progress output: the only place where the clock is read.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use fltk::exit::{Exit, OrExit as _};
 use fltk_core::{event::RunEvent, milestone::Milestone, schedule::LearningRate};
@@ -27,7 +27,7 @@ pub enum Prospect {
 /// Writes a run's journal, and shows its progress.
 pub struct Recorder {
     records: RunRecorder,
-    progress: Progress,
+    progress: Rc<Progress>,
     unit: Unit,
     /// The events of clients that wait for the end of their round, so that a round costs one sync.
     pending: Vec<RunEvent>,
@@ -46,7 +46,7 @@ impl Recorder {
         let started_at = Timestamp::now();
         let event = RunEvent::Started { from, version: env!("CARGO_PKG_VERSION").to_owned() };
         records.record(&event, started_at).or_exit(Exit::Records)?;
-        Ok(Self { records, progress, unit, pending: Vec::new(), began: Instant::now(), warned_of_held_rate: false })
+        Ok(Self { records, progress: Rc::new(progress), unit, pending: Vec::new(), began: Instant::now(), warned_of_held_rate: false })
     }
 
     /// Records `event`; when this returns, the event is on disk, except a client's, which waits for the next event of another kind.
@@ -62,6 +62,12 @@ impl Recorder {
         }
         let events = std::mem::take(&mut self.pending);
         self.records.record_all(&events, Timestamp::now()).or_exit(Exit::Records)
+    }
+
+    /// The progress output, for work that isn't recorded in parts.
+    #[must_use]
+    pub fn progress(&self) -> Rc<Progress> {
+        Rc::clone(&self.progress)
     }
 
     /// Warns, once, that the learning rate isn't reduced further, since the schedule would put it below its minimum.

@@ -39,6 +39,7 @@ use crate::{
     exit::{Exit, OrExit as _, failure},
     jobs, log, output,
     stream::{Begun, Clock, kubernetes::read},
+    work::Work,
 };
 
 /// Runs a stream, resumes one, or removes the objects that one created.
@@ -65,6 +66,7 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());
         let namespace = Namespace { is_named: named.is_some(), name: named.unwrap_or(target.namespace) };
         let beginning = async {
+            let _work = Work::wait("asking the cluster whether it accepts the jobs");
             if args.dry_run {
                 return dry_run(&target.client, &inputs, &namespace.name).await.map(|()| None);
             }
@@ -113,10 +115,12 @@ async fn work(
         End::Finished
     } else {
         let samples = samples(&context.experiment, &orchestrator);
+        let work = Work::wait("creating what all jobs share");
         let shared = tokio::select! {
             shared = share(&client, &context, &samples, needs_nodes(&orchestrator)) => Some(shared.map_err(refused)?),
             () = &mut stop => None,
         };
+        drop(work);
         let began = begun.folder.description().started_at;
         let clock = Clock::start(began, orchestrator.now());
         clock.warning().iter().for_each(|text| tracing::warn!("{text}"));
@@ -163,6 +167,7 @@ async fn retry(args: &ClusterArgs, client: &Client, begun: &Begun, orchestrator:
     if failed.is_empty() {
         return Ok(());
     }
+    let _work = Work::wait("removing the objects of failed jobs");
     match retry::clear(client, begun.context()?, begun.folder.description().started_at, &failed).await {
         Ok(()) => begun.retry(orchestrator, &failed),
         Err(error) => {

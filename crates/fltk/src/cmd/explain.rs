@@ -14,6 +14,7 @@ use crate::{
     output,
     stream::{Begun, JobFiles, Place},
     timeline::clock,
+    work::Work,
 };
 
 #[derive(Serialize)]
@@ -30,6 +31,7 @@ struct Explained {
 /// # Errors
 /// If no job matches, or several do.
 pub fn run(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<()> {
+    let work = Work::wait("reading the streams");
     let (begun, id) = find(args)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
     let orchestrator = begun.look(&replay.entries)?;
@@ -43,6 +45,7 @@ pub fn run(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<()> {
         state: job.state_name(),
         text: format!("{}{}{}", words(args, &begun, &orchestrator, job), hint(&begun, job), files(&begun, job)),
     };
+    drop(work);
     match cli.output {
         Output::Json => output::json(&explained),
         Output::Text => output::text(&format!(

@@ -124,6 +124,7 @@ fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool
     }
     let mut attempt = 1;
     loop {
+        progress.fetch(before.iter().map(|file| file.bytes).sum());
         let asked = (Arc::clone(client), record.clone());
         let body = interrupt::answer(stop, move || asked.0.archive(&asked.1))?;
         let staged = archive::stage(progress.watch(interrupt::body(body, Arc::clone(stop))), into, record, &before)?;

@@ -20,6 +20,7 @@ use crate::{
     output,
     stream::planned_name,
     timeline::{self, clock},
+    work::Work,
 };
 #[cfg(not(feature = "cluster"))]
 use crate::{inputs, stream::Inputs};
@@ -45,6 +46,7 @@ struct Replication {
 /// If the experiment or its trace is wrong, or the stream has more jobs than allowed.
 pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     let read = read(args)?;
+    let work = Work::wait("computing the arrivals");
     let experiment = &read.experiment;
     let run = planned_name(&experiment.name);
     let replication = |index: usize| -> anyhow::Result<Replication> {
@@ -52,6 +54,7 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
         Ok(Replication { seed: experiment.seeds[index].0, jobs: jobs.into_iter().map(|spec| read.adapt(spec)).collect() })
     };
     let replications = (0..experiment.seeds.len()).map(replication).collect::<anyhow::Result<_>>()?;
+    drop(work);
     let policy = Settings::of(experiment.stream.as_ref());
     let plan = Plan { experiment: &experiment.name, policy, replications, refusals: read.refusals() };
     #[cfg(feature = "cluster")]

@@ -15,6 +15,8 @@ use crate::{
     cli::{Cli, RunsCommand},
     exit::{Exit, OrExit as _, failure},
     output,
+    pace::Unit,
+    work::Work,
 };
 
 /// Runs the subcommand `command`.
@@ -38,8 +40,17 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
 const LISTED_MAX: usize = 10;
 
 fn open(root: &Path, named: &Path) -> anyhow::Result<RunRef> {
+    let _work = Work::wait(format!("reading `{}`", named.display()));
+    one(root, named)?.read().or_exit(Exit::Records)
+}
+
+/// Returns the folder of the run that a person named in one of the ways in which commands take it.
+///
+/// # Errors
+/// If there is none, or there are several.
+pub fn one(root: &Path, named: &Path) -> anyhow::Result<RunFolder> {
     match <[RunFolder; 1]>::try_from(find(root, named)?) {
-        Ok([run]) => run.read().or_exit(Exit::Records),
+        Ok([run]) => Ok(run),
         Err(several) => {
             let names: Vec<String> = several.iter().take(LISTED_MAX).map(|run| format!("`{}`", run.name())).collect();
             let more = if several.len() > names.len() { ", ..." } else { "" };
@@ -55,7 +66,9 @@ fn open(root: &Path, named: &Path) -> anyhow::Result<RunRef> {
 /// If one isn't there, or is damaged.
 pub(super) fn open_all(root: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<RunRef>> {
     let found = named.iter().map(|named| find(root, named)).collect::<anyhow::Result<Vec<_>>>()?;
-    found.into_iter().flatten().map(|run| run.read().or_exit(Exit::Records)).collect()
+    let found: Vec<RunFolder> = found.into_iter().flatten().collect();
+    let work = Work::begin("reading the runs", Unit::Named("run"), Some(found.len() as u64));
+    found.into_iter().inspect(|_| work.add(1)).map(|run| run.read().or_exit(Exit::Records)).collect()
 }
 
 /// Returns the run that a person named by its folder or the folder's name, or else the runs that were started by that name (`--id`): at least one.

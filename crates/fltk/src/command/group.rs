@@ -33,6 +33,7 @@ use crate::{
     run_group::{check_settings, job_hex, one_each, wait_for_others},
     stop,
     termination::Termination,
+    work::Work,
 };
 
 /// How often ranks are looked at.
@@ -253,6 +254,7 @@ impl Group<'_> {
 
     /// Watches the ranks until all have ended; returns the one that failed first, if one did.
     fn watch(&self, mut ranks: Ranks, records: &mut CommandRecords) -> anyhow::Result<Option<super::ranks::FailedRank>> {
+        let _work = Work::wait(records.title());
         while !ranks.have_ended().context("can't wait for the ranks")? {
             if self.stop.load(Ordering::Relaxed) {
                 ranks.ask_to_stop();

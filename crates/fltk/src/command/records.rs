@@ -57,6 +57,11 @@ impl CommandRecords {
         })
     }
 
+    /// Returns what the run is called.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
     /// Records a start of the program, which goes on by itself from wherever it stopped.
     ///
     /// # Errors

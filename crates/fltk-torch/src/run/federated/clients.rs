@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
-use fltk::termination::Termination;
+use fltk::{termination::Termination, work::Work};
 use fltk_core::{
     attendance::Absence,
     catalogue::Choice,
@@ -52,6 +52,8 @@ pub struct Training<'a> {
     pub termination: &'a Termination,
     /// The clients that failed because of the settings.
     pub failures: &'a SettingsFailures,
+    /// The work that is shown, at a node; a run shows its rounds.
+    pub work: Option<&'a Work>,
 }
 
 impl<'a> Training<'a> {
@@ -87,6 +89,7 @@ impl<'a> Training<'a> {
             stop: self.stop,
             termination: self.termination,
             settings_at_fault: self.failures,
+            work: self.work,
         }))
     }
 }
@@ -150,6 +153,7 @@ struct Clients<'a> {
     stop: &'a AtomicBool,
     termination: &'a Termination,
     settings_at_fault: &'a SettingsFailures,
+    work: Option<&'a Work>,
 }
 
 impl<'a> Clients<'a> {
@@ -176,6 +180,7 @@ impl ClientTrainer for Clients<'_> {
             })
         })?;
         self.termination.stepped();
+        self.work.iter().for_each(|work| work.add(1));
         Ok(trained)
     }
 

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     cli::TargetArgs,
     exit::{Exit, OrExit as _},
+    work::Work,
 };
 
 /// Returns a client for the API server, and the default namespace.
@@ -13,6 +14,7 @@ use crate::{
 /// # Errors
 /// If no API server is configured.
 pub async fn connect(args: &TargetArgs) -> anyhow::Result<Target> {
+    let _work = Work::wait("connecting to the cluster");
     let address = Address { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     connect::connect(&address).await.or_exit(Exit::Cluster)
 }

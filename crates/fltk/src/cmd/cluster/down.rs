@@ -12,6 +12,7 @@ use crate::{
     exit::{Exit, OrExit as _, failure},
     output,
     stream::{self, Begun},
+    work::Work,
 };
 
 /// Removes the objects of the stream `named`.
@@ -31,8 +32,10 @@ pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<
     };
     let who = format!("`fltk cluster --down`, process {}", std::process::id());
     let _lock = begun.as_ref().map(|begun| begun.folder.lock(&who)).transpose().or_exit(Exit::Records)?;
+    let work = Work::wait("removing the stream's objects, and waiting for its pods to be gone");
     let removed = down::down(&target.client, &namespace, &run).await;
     let removed = removed.map_err(|error| anyhow!("the API server refuses: {}", api::words(&error))).or_exit(Exit::Cluster)?;
+    drop(work);
     removed.skipped.iter().for_each(|reason| tracing::warn!(stream = run, "skipped: {reason}"));
     match cli.output {
         Output::Json => output::json(&removed)?,

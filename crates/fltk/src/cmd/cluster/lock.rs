@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     cli::ClusterArgs,
     exit::{Exit, OrExit as _, failure},
+    work::Work,
 };
 
 /// How often the lock is tried: short compared with the jobs that wait for it, which take minutes.
@@ -21,13 +22,13 @@ pub async fn take(args: &ClusterArgs, folder: &StreamFolder, mut stop: Pin<&mut 
     let who = format!("`fltk cluster`, process {}", std::process::id());
     let limit = args.wait.unwrap_or(fltk_core::experiment::Duration::from_millis(0));
     let deadline = Instant::now() + Duration::from_millis(limit.as_millis());
-    let mut is_said = false;
+    let mut work = None;
     loop {
         match folder.lock(&who) {
             Err(RunError::Locked { path, holder }) if Instant::now() < deadline => {
-                if !is_said {
+                if work.is_none() {
                     tracing::info!("`{}` is being written by {holder}; waiting until that has ended, at most {limit}", path.display());
-                    is_said = true;
+                    work = Some(Work::wait("waiting for the other orchestrator"));
                 }
             }
             taken => return taken.or_exit(Exit::Records),

@@ -12,6 +12,7 @@ use crate::{
     inputs,
     output::counted,
     split::train_and_test,
+    work::Work,
 };
 
 /// Writes the arrays of the only task into a new folder.
@@ -33,6 +34,7 @@ pub fn run(args: &ExperimentArgs, folder: &Path, locations: &LocationArgs) -> an
     let Some((training, Setting::Federated(config))) = training.map(|training| (training, &training.setting)) else {
         return Err(failure(Exit::Experiment, "the task isn't federated: it has no clients whose samples could be written"));
     };
+    let work = Work::wait("reading and writing the samples");
     let dataset = fltk_data::load(&training.dataset, &base, &locations).or_exit(Exit::Data)?;
     let parts = train_and_test(&dataset, config, *seed, &base)?.train;
     if folder.exists() {
@@ -41,6 +43,7 @@ pub fn run(args: &ExperimentArgs, folder: &Path, locations: &LocationArgs) -> an
     }
     let written = fs::create_dir_all(folder).and_then(|()| arrays::write(folder, &dataset, &parts, *seed));
     written.with_context(|| format!("can't write the arrays to `{}`", folder.display()))?;
+    drop(work);
     tracing::info!("wrote the samples of {} to `{}`", counted(parts.num_clients(), "client"), folder.display());
     Ok(())
 }

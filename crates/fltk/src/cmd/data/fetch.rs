@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use fltk_data::{Locations, Origin, fetch::Progress, locate, sources::Source};
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::{
-    bar::Bar,
     cli::{Cli, LocationArgs, Output},
     exit::{Exit, failure},
-    inputs, log, output,
+    inputs, output,
+    pace::Unit,
+    work::Work,
 };
 
 #[derive(Serialize)]
@@ -74,35 +74,41 @@ fn elsewhere(source: &Source, locations: &Locations) -> Option<PathBuf> {
     fltk_data::inspect(source, locations).ok().flatten().filter(|copy| copy.is_official()).map(|_| path)
 }
 
-/// The progress of a fetch on standard error: a bar on a terminal, otherwise a line for each file.
+/// The progress of a fetch on standard error: a line for each file, and a bar on a terminal, otherwise a line now and then.
 #[derive(Default)]
 struct Shown {
-    bar: Option<Bar>,
+    work: Option<Work>,
 }
 
 impl Shown {
     fn show(&mut self, name: &str, progress: Progress<'_>) {
         match progress {
-            Progress::Waiting => tracing::info!("{name}: waiting for another process that is fetching it"),
-            Progress::AlreadyThere { file } => tracing::info!("{name}: {file} is there"),
+            Progress::Waiting => {
+                tracing::info!("{name}: waiting for another process that is fetching it");
+                self.work = Some(Work::wait(format!("{name}: waiting")));
+            }
+            Progress::AlreadyThere { file } => {
+                self.work = None;
+                tracing::info!("{name}: {file} is there");
+            }
             Progress::Started { file, url, bytes, offset } => {
                 let going_on = if offset > 0 { format!(", resuming at byte {offset}") } else { String::new() };
                 tracing::info!("{name}: {file} from {url}{going_on}");
-                if log::has_bars() {
-                    let bar = ProgressBar::new(bytes).with_position(offset);
-                    self.bar = Some(Bar::draw(bar, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} [{eta} left]"));
-                }
+                // The old one goes before the new one comes.
+                self.work = None;
+                let work = Work::resume(format!("{name}: {file}"), Unit::Bytes, Some(bytes), offset);
+                self.work = Some(work);
             }
             Progress::Received { received, .. } => {
-                if let Some(bar) = &self.bar {
-                    bar.set_position(received);
+                if let Some(work) = &self.work {
+                    work.reach(received);
                 }
             }
             Progress::Failed { file, url, problem } => {
-                self.bar = None;
+                self.work = None;
                 tracing::warn!("{name}: {file} from {url}: {problem}");
             }
-            Progress::Done { .. } => self.bar = None,
+            Progress::Done { .. } => self.work = None,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     exit::{Exit, OrExit as _, failure},
     inputs, output,
     split::divide,
+    work::Work,
 };
 
 #[derive(Serialize)]
@@ -55,6 +56,7 @@ struct Shown<'a> {
 pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(&args.locations);
     let config = config(args)?;
+    let work = Work::wait(format!("reading `{}`", config.name()));
     let data = fltk_data::load(&config, Path::new(""), &locations).or_exit(Exit::Data)?;
     let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;
     if let (Some(path), Some(measured)) = (&args.svg, &partition) {
@@ -81,6 +83,7 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
         test_counts: counts(&data.test, data.num_labels()),
         partition,
     };
+    drop(work);
     if cli.output == Output::Json { output::json(&shown) } else { output::text(&to_text(&shown, &data)) }
 }
 

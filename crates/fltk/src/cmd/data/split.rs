@@ -16,6 +16,7 @@ use crate::{
     inputs,
     output::{self, counted},
     split::{split, train_and_test},
+    work::Work,
 };
 
 #[derive(Serialize)]
@@ -39,6 +40,7 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
     let experiment = inputs::check_experiment(&args.files, &args.overrides, args.seed)?.told();
     let (base, locations) = (inputs::base_folder(&args.files), inputs::locations(locations));
     let mut splits = Vec::new();
+    let work = Work::wait("reading and dividing the data");
     if write_to.is_some() && (experiment.tasks.len(), experiment.seeds.len()) != (1, 1) {
         let message = format!(
             "`--write` is for one task with one seed, and here are {} and {}\nhint: `--seed` chooses a seed; use a file for each task",
@@ -72,7 +74,9 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
         }
         for &seed in &experiment.seeds {
             if let Some(folder) = write_to {
-                return write(folder, of_dataset.name(), &dataset, &split(&dataset, federated, seed, &base)?);
+                let parts = split(&dataset, federated, seed, &base)?;
+                drop(work);
+                return write(folder, of_dataset.name(), &dataset, &parts);
             }
             let ClientSamples { test, .. } = train_and_test(&dataset, federated, seed, &base)?;
             let test = federated.client_test_fraction.map(|_| (0..).zip(test.into_lists()).collect());
@@ -80,6 +84,7 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, write_to: Option<&Path>, locations:
             splits.push(TaskSplit { task: task.name.to_string(), seed, labels_digest: dataset.labels_digest(), clients, test });
         }
     }
+    drop(work);
     if cli.output == Output::Json {
         return output::json(&splits);
     }

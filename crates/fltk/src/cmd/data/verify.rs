@@ -11,6 +11,8 @@ use crate::{
     cli::{Cli, LocationArgs, Output},
     exit::{Exit, OrExit as _, failure},
     inputs, output,
+    pace::Unit,
+    work::Work,
 };
 
 #[derive(Serialize)]
@@ -30,7 +32,10 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
     let asked = names.iter().map(|name| dataset(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let checked = if asked.is_empty() { sources::ALL.to_vec() } else { asked.clone() };
     let mut rows = Vec::new();
-    for source in checked {
+    let work = Work::begin("verifying", Unit::Named("data set"), Some(checked.len() as u64));
+    for (done, source) in (0..).zip(checked) {
+        work.reach(done);
+        work.say(source.name());
         let states = verify(source, &locations).or_exit(Exit::Data)?;
         // A data set of which the cache has no file may lie elsewhere, or may be unpacked.
         if states.iter().all(|(_, state)| *state == FileState::Missing)
@@ -53,6 +58,7 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
             rows.push(Row { name: source.name(), file, state, sha256 });
         }
     }
+    drop(work);
     if cli.output == Output::Json {
         output::json(&rows)?;
     } else {

@@ -9,7 +9,11 @@ use fltk_data::{
     sources::{self, Format},
 };
 
-use crate::exit::{Exit, failure};
+use crate::{
+    exit::{Exit, failure},
+    pace::Unit,
+    work::Work,
+};
 
 /// Writes a folder for each client, `DIR/0`, `DIR/1` and so on, with its samples as training set and the whole test set. A folder that is there already stays as it is.
 ///
@@ -30,7 +34,9 @@ pub fn write(folder: &Path, name: &str, dataset: &Dataset, parts: &Division) -> 
         let message = format!("`{}` is there already\nhint: choose a folder that has no clients yet", there.display());
         return Err(failure(Exit::General, message));
     }
+    let work = Work::begin("writing the clients", Unit::Named("client"), Some(parts.num_clients() as u64));
     for client in 0..parts.num_clients() {
+        work.reach(client as u64);
         let own = folder.join(client.to_string());
         fs::create_dir_all(&own).with_context(|| format!("can't make the folder `{}`", own.display()))?;
         let files = idx::files(train, &parts.of(client)).into_iter().chain(idx::files(test, &everything));
@@ -39,6 +45,7 @@ pub fn write(folder: &Path, name: &str, dataset: &Dataset, parts: &Division) -> 
             fs::write(&path, bytes).with_context(|| format!("can't write `{}`", path.display()))?;
         }
     }
+    drop(work);
     tracing::info!("wrote the samples of {} clients, each with the whole test set, to `{}`", parts.num_clients(), folder.display());
     Ok(())
 }

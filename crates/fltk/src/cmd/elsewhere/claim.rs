@@ -26,6 +26,7 @@ use crate::{
     exit::{Exit, failure},
     inputs, stop,
     stream::kubernetes::parse_config,
+    work::Work,
 };
 
 /// How often the flag that a signal raises is checked.
@@ -59,6 +60,7 @@ pub fn through<T>(
         tracing::info!("a pod with image {image} reads claim {claim} in namespace `{namespace}`");
         let reader = Reader { claim, folder, image, token: secret.clone(), config };
         let mut tell = |text: &str| tracing::info!("{text}");
+        let _work = Work::wait("waiting for the pod");
         let opened = claim::open(&client, &namespace, &reader, &mut tell, raised(&stop)).await;
         opened.map_err(|error| match error {
             ClaimError::Stopped { .. } => failure(Exit::Interrupted, error),

@@ -1,50 +1,50 @@
-//! The progress of an extraction: a bar on a terminal, otherwise a line for each record.
+//! The progress of an extraction: a line for each record, and while one is fetched a bar on a terminal, otherwise a line now and then.
 
 use std::{
     cell::Cell,
     io::{self, Read},
     rc::Rc,
-    time::Duration,
 };
 
-use fltk_core::terminal;
-use indicatif::ProgressBar;
+use crate::{
+    pace::Unit,
+    work::{Counter, Work},
+};
 
-use crate::{bar::Bar, log};
-
-/// The time between two redraws of the bar.
-const DRAW_EVERY: Duration = Duration::from_millis(100);
-
-/// Prints the progress of an extraction.
+/// Shows the progress of an extraction.
 pub struct Progress {
     wanted: usize,
     begun: usize,
+    name: String,
     bytes: Rc<Cell<u64>>,
-    bar: Option<Bar>,
+    work: Option<Work>,
 }
 
 impl Progress {
     /// Creates the progress of an extraction of `wanted` records.
     pub fn new(wanted: usize) -> Self {
-        Self { wanted, begun: 0, bytes: Rc::default(), bar: None }
+        Self { wanted, begun: 0, name: String::new(), bytes: Rc::default(), work: None }
     }
 
     /// Begins the next record.
     pub fn begin(&mut self, name: &str) {
         self.begun += 1;
         self.bytes.set(0);
-        if log::has_bars() {
-            let bar = Bar::draw(ProgressBar::new_spinner(), "{spinner} {prefix} {msg} {bytes} {bytes_per_sec}");
-            bar.set_prefix(format!("{}/{}", self.begun, self.wanted));
-            bar.set_message(terminal::plain(name).into_owned());
-            bar.enable_steady_tick(DRAW_EVERY);
-            self.bar = Some(bar);
-        }
+        self.name = format!("{}/{}  {name}", self.begun, self.wanted);
+        // Its files may first be compared.
+        self.work = Some(Work::wait(self.name.clone()));
+    }
+
+    /// Begins to fetch the record, whose files have so many bytes.
+    pub fn fetch(&mut self, num_bytes: u64) {
+        // The old one goes before the new one comes.
+        self.work = None;
+        self.work = Some(Work::begin(self.name.clone(), Unit::Bytes, Some(num_bytes)));
     }
 
     /// Ends the record, with `words` as its outcome.
     pub fn end(&mut self, words: &str) {
-        self.bar = None;
+        self.work = None;
         tracing::info!("{}/{}  {words}", self.begun, self.wanted);
     }
 
@@ -55,23 +55,21 @@ impl Progress {
 
     /// Returns a reader of `inner` that counts its bytes.
     pub fn watch<R: Read>(&self, inner: R) -> impl Read + use<R> {
-        Watched { inner, bytes: Rc::clone(&self.bytes), bar: self.bar.as_deref().cloned() }
+        Watched { inner, bytes: Rc::clone(&self.bytes), counted: self.work.as_ref().map(Work::counter) }
     }
 }
 
 struct Watched<R> {
     inner: R,
     bytes: Rc<Cell<u64>>,
-    bar: Option<ProgressBar>,
+    counted: Option<Counter>,
 }
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes.set(self.bytes.get() + read as u64);
-        if let Some(bar) = &self.bar {
-            bar.inc(read as u64);
-        }
+        self.counted.iter().for_each(|counter| counter.add(read as u64));
         Ok(read)
     }
 }

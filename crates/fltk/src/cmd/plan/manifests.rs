@@ -10,6 +10,8 @@ use serde_json::Value as Json;
 use crate::{
     exit::{Exit, OrExit as _, failure},
     output,
+    pace::Unit,
+    work::Work,
 };
 
 /// The maximum number of jobs whose objects are written, one file each.
@@ -30,7 +32,9 @@ pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item =
         output::write_file(&folder.join("modules.yaml"), documents(&modules)?.as_bytes())?;
     }
     let mut count = 0;
+    let work = Work::begin("writing the objects", Unit::Named("job"), None);
     for spec in jobs {
+        work.add(1);
         count += 1;
         if count > JOBS_MAX {
             return Err(failure(

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 #[cfg(feature = "web")]
@@ -19,6 +20,8 @@ use crate::{
     cli::ExportFormat,
     exit::{Exit, OrExit as _},
     output,
+    pace::Unit,
+    work::Work,
 };
 #[cfg(feature = "web")]
 use crate::{
@@ -53,7 +56,10 @@ pub fn run(format: ExportFormat, clients: bool, root: &Path, named: &[PathBuf]) 
     };
     if named.is_empty() {
         let paths = RunFolder::list(root).or_exit(Exit::Records)?;
-        write(&mut paths.iter().filter_map(|path| open_sound(root, path)))?;
+        // A bar would be drawn into the table.
+        let work = (!io::stdout().is_terminal()).then(|| Work::begin("reading the runs", Unit::Named("run"), Some(paths.len() as u64)));
+        let read = paths.iter().inspect(|_| work.iter().for_each(|work| work.add(1)));
+        write(&mut read.filter_map(|path| open_sound(root, path)))?;
     } else {
         write(&mut open_all(root, named)?.into_iter())?;
     }
@@ -98,13 +104,18 @@ pub fn from(format: ExportFormat, from: &str, through: &ThroughArgs, named: &[Pa
         if export.num_skipped > 0 {
             tracing::warn!("{} skipped as damaged: {}", export.num_skipped, export.skipped.join(", "));
         }
+        // A bar would be drawn into the table.
+        let work = (!io::stdout().is_terminal()).then(|| Work::begin("fetching the table", Unit::Bytes, None));
         let mut body = interrupt::body(export.body, Arc::clone(stop));
         let mut out = output::stream();
         let mut piece = vec![0; PIECE];
         loop {
             match body.read(&mut piece) {
                 Ok(0) => return Ok(out.flush()?),
-                Ok(read) => out.write_all(&piece[..read])?,
+                Ok(read) => {
+                    out.write_all(&piece[..read])?;
+                    work.iter().for_each(|work| work.add(read as u64));
+                }
                 Err(_) if stop.load(Ordering::Relaxed) => return Err(failure(Exit::Interrupted, "interrupted: the table is incomplete")),
                 Err(error) => return Err(error).context("the table is truncated").or_exit(Exit::Records),
             }

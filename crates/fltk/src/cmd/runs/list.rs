@@ -10,6 +10,7 @@ use crate::{
     cli::{Cli, ListArgs, Output, RunOrder, RunStatus},
     exit::{Exit, OrExit as _},
     inputs, output,
+    work::Work,
 };
 
 /// Prints the runs that `args` select.
@@ -19,7 +20,9 @@ use crate::{
 pub fn run(cli: &Cli, args: &ListArgs) -> anyhow::Result<()> {
     let root = &args.runs.runs;
     let filter = Filter { experiment: args.experiment.clone(), task: args.task.clone(), status: args.status.map(status) };
+    let work = Work::wait(format!("reading the runs in `{}`", root.display()));
     let listing = index::list(root, inputs::indexes().as_deref(), &filter, sort(args.sort)).or_exit(Exit::Records)?;
+    drop(work);
     for (path, problem) in &listing.skipped {
         tracing::warn!("`{}` is skipped: {problem}", path.display());
     }

@@ -1,0 +1,47 @@
+//! A curve as a line of text: one character for each stretch of it, whose height is its value.
+
+/// The characters by height, from the lowest.
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The same where only ASCII can be shown.
+const PLAIN: [char; 8] = ['_', '.', ',', '-', '~', '=', '+', '#'];
+
+/// Draws `values` with at most `chars_max` characters, scaled to their own range. Values that aren't finite are left out; without any the text is empty.
+#[must_use]
+pub fn line(values: &[f64], chars_max: usize, is_unicode: bool) -> String {
+    let values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let chars = if is_unicode { BLOCKS } else { PLAIN };
+    let width = values.len().min(chars_max);
+    let character = |at: usize| {
+        // The mean of a stretch, so that one outlier doesn't stand for it.
+        let (from, to) = (at * values.len() / width, (at + 1) * values.len() / width);
+        let stretch = &values[from..to];
+        #[expect(clippy::cast_precision_loss, reason = "a count")]
+        let mean = stretch.iter().sum::<f64>() / stretch.len() as f64;
+        let height = if high > low { (mean - low) / (high - low) } else { 0.5 };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number from 0 to 7")]
+        let step = (height * 7.0).round() as usize;
+        chars[step.min(7)]
+    };
+    (0..width).map(character).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heights_are_scaled_to_the_range() {
+        let check = |values: &[f64], chars_max: usize, expected: &str| assert_eq!(line(values, chars_max, true), expected, "{values:?}");
+        check(&[], 12, "");
+        check(&[0.5], 12, "▅");
+        check(&[0.0, 0.5, 1.0], 12, "▁▅█");
+        check(&[3.0, 2.0, 1.0, f64::NAN], 12, "█▅▁");
+        check(&[0.2, 0.2], 12, "▅▅");
+        check(&[f64::INFINITY], 12, "");
+        let rising: Vec<f64> = (0..40).map(f64::from).collect();
+        check(&rising, 8, "▁▂▃▄▅▆▇█");
+        check(&rising, 0, "");
+        assert_eq!(line(&rising, 8, false), "_.,-~=+#");
+    }
+}
