@@ -78,6 +78,13 @@ pub const PARTS: &[Part] = &[
         stage: Stage::Checks,
         ..SET_UP
     },
+    Part {
+        name: "Chromium",
+        proves: "that Chromium is there, in which the page of `fltk serve` is tested",
+        load: Load::cores(0).using(&[Apt]),
+        stage: Stage::Checks,
+        ..SET_UP
+    },
     // These checks run no program of ours.
     Part {
         name: "format",
