@@ -285,6 +285,14 @@ pub const PARTS: &[Part] = &[
         touched: by(&["fltk", "chart-values"], &["charts/", "configs/", "docs/catalogue.md", "docs/experiment.schema.json", "examples/"]),
         ..CHECK
     },
+    Part {
+        name: "the page in a browser",
+        proves: "that Chromium shows what the server serves: every view and chart, while a run trains and while the server is gone, by keyboard alone, at any width, 2,000 runs and 15,000 jobs; that hostile names stay text, and nothing is asked of any other host",
+        after: &[Passed("compile"), Passed("Chromium")],
+        load: Load::cores(2),
+        touched: by(&["fltk-web", "fltk-records", "fltk-plan", "fltk", "fltk-torch"], &[]),
+        ..CHECK
+    },
     // These are whole runs.
     Part {
         name: "quickstart",
