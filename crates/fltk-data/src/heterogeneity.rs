@@ -6,6 +6,8 @@ pub use picture::svg;
 
 use serde::Serialize;
 
+use crate::{Dataset, Division, Split};
+
 /// The measures of one client's part.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClientStats {
@@ -79,6 +81,18 @@ pub fn measure(labels: &[u16], num_classes: usize, parts: &[Vec<u32>]) -> Hetero
         global,
         clients,
     }
+}
+
+/// Returns the number of training samples of each class that the first clients of `parts` have, at most `clients_max` of them; `None` if the samples
+/// have no classes, aren't here, or are made when they are used and too many to make now.
+#[must_use]
+pub fn class_counts(dataset: &Dataset, parts: &Division, clients_max: usize) -> Option<Vec<Vec<u64>>> {
+    if matches!(dataset.train, Split::Text(_)) || dataset.train.is_empty() || dataset.is_too_large_to_make() {
+        return None;
+    }
+    let labels = dataset.train.labels();
+    let counts = |client| histogram(parts.of(client).iter().filter_map(|&index| labels.get(index as usize).copied()), dataset.num_labels());
+    Some((0..parts.num_clients().min(clients_max)).map(counts).collect())
 }
 
 fn stats(client: usize, part: &[u32], labels: &[u16], global: &[u64]) -> ClientStats {

@@ -16,6 +16,7 @@ pub mod amounts;
 pub mod job;
 pub mod orchestrator;
 pub mod plan;
+pub mod timeline;
 
 pub use amounts::Amounts;
 pub use job::{JobId, JobSpec, Pod, Role, jobs};

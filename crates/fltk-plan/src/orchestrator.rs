@@ -109,12 +109,34 @@ impl<'a> Orchestrator<'a> {
         journal: Option<Journal<StreamEvent>>,
         entries: &[Entry<StreamEvent>],
     ) -> Result<Self, ArrivalsError> {
+        Self::after(stream, adapt, journal, entries, |planner| planner)
+    }
+
+    /// Looks back at `stream` after `entries`: like [`new`](Self::new) without a journal, and its planners have the [moves](Planner::moves) of all jobs.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn looking_back(
+        stream: Stream,
+        adapt: impl Fn(JobSpec) -> JobSpec + Send + Sync + 'a,
+        entries: &[Entry<StreamEvent>],
+    ) -> Result<Self, ArrivalsError> {
+        Self::after(stream, adapt, None, entries, Planner::keeping_moves)
+    }
+
+    fn after(
+        stream: Stream,
+        adapt: impl Fn(JobSpec) -> JobSpec + Send + Sync + 'a,
+        journal: Option<Journal<StreamEvent>>,
+        entries: &[Entry<StreamEvent>],
+        prepare: fn(Planner) -> Planner,
+    ) -> Result<Self, ArrivalsError> {
         // A later replication that is impossible is refused now, not after hours.
         for replication in 1..stream.experiment.seeds.len() {
             stream.jobs(replication, &|spec| spec)?;
         }
         let settings = Settings::of(stream.experiment.stream.as_ref());
-        let planner = Planner::new(settings, stream.jobs(0, &adapt)?, BTreeMap::new());
+        let planner = prepare(Planner::new(settings, stream.jobs(0, &adapt)?, BTreeMap::new()));
         let zero = Duration::from_millis(0);
         let (planners, began, again) = (vec![planner], vec![zero], BTreeMap::new());
         let mut taken_up = Self { stream, adapt: Box::new(adapt), journal, replication: 0, began, planners, again, now: zero };
@@ -232,6 +254,18 @@ impl<'a> Orchestrator<'a> {
     #[must_use]
     pub fn job(&self, id: &JobId) -> Option<&Job> {
         self.planner().job(id)
+    }
+
+    /// The planner of each replication that has begun.
+    #[must_use]
+    pub fn planners(&self) -> &[Planner] {
+        &self.planners
+    }
+
+    /// The definition of the stream.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Every job so far, of the earlier replications and the current one.

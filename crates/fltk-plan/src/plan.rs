@@ -17,6 +17,7 @@
 pub mod capacity;
 mod event;
 mod explain;
+mod moves;
 mod policy;
 mod preemption;
 mod queue;
@@ -35,11 +36,12 @@ use self::{
 pub use self::{
     event::{Action, Event, LastWords},
     explain::Wait,
+    moves::{Move, Phase},
     record::{Blame, JobRecord, Outcome},
     settings::Settings,
     state::{STATE_NAMES, State},
 };
-use crate::{JobId, JobSpec};
+use crate::{Amounts, JobId, JobSpec};
 
 /// A job and what the planner knows about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +119,8 @@ pub struct Planner {
     active_by_class: BTreeMap<String, u32>,
     /// By class: the total seconds that its jobs ran, and the number of those jobs.
     run_times: BTreeMap<String, (f64, u32)>,
+    /// The moves of all jobs so far, for whoever looks back; `None` while a stream is run, where nobody asks.
+    moves: Option<Vec<Move>>,
 }
 
 impl Planner {
@@ -147,7 +151,21 @@ impl Planner {
             free: None,
             active_by_class: BTreeMap::new(),
             run_times,
+            moves: None,
         }
+    }
+
+    /// The same planner, which keeps the [moves](Self::moves) of its jobs from now on.
+    #[must_use]
+    pub fn keeping_moves(mut self) -> Self {
+        self.moves = Some(Vec::new());
+        self
+    }
+
+    /// The moves of its jobs, as they became known; none unless it [keeps](Self::keeping_moves) them.
+    #[must_use]
+    pub fn moves(&self) -> &[Move] {
+        self.moves.as_deref().unwrap_or_default()
     }
 
     /// Creates the planner of the next replication's `specs`, which starts with this one's nodes and run times.
@@ -156,13 +174,19 @@ impl Planner {
         let run_times = self.run_times.keys().filter_map(|class| Some((class.clone(), self.run_time(class)?))).collect();
         let mut next = Self::new(self.settings, specs, run_times);
         next.knows_nodes_of(self);
-        next
+        if self.moves.is_some() { next.keeping_moves() } else { next }
     }
 
     /// Copies from `other` what it knows about the nodes.
     pub fn knows_nodes_of(&mut self, other: &Self) {
         self.nodes.clone_from(&other.nodes);
         self.count_free();
+    }
+
+    /// The total that pods may request on all nodes that take pods of the stream; `None` while the nodes aren't known.
+    #[must_use]
+    pub fn capacity(&self) -> Option<Amounts> {
+        self.nodes.as_ref().map(Nodes::capacity)
     }
 
     /// Every job, in order of arrival.
@@ -243,8 +267,9 @@ impl Planner {
         while let Some(job) = self.jobs.get_mut(self.num_arrived).filter(|job| job.spec.arrival.at <= now) {
             // A job may have ended before it arrived, if somebody who knew its name deleted it.
             if job.state == State::Pending {
-                job.record.arrived = Some(job.spec.arrival.at);
-                self.change(self.num_arrived, State::Waiting);
+                let at = job.spec.arrival.at;
+                job.record.arrived = Some(at);
+                self.change(self.num_arrived, State::Waiting, at);
             }
             self.num_arrived += 1;
             has_changed = true;
@@ -281,7 +306,7 @@ impl Planner {
                 job.tried_from = job.attempt + 1;
                 job.record.retried();
                 self.num_ended -= 1;
-                self.change(index, State::Waiting);
+                self.change(index, State::Waiting, now);
                 true
             }
             (_, State::Ended) => false,
@@ -296,18 +321,18 @@ impl Planner {
             ) if attempt != job.attempt => false,
             (Event::Created { .. }, State::Admitted) => {
                 job.record.created.get_or_insert(now);
-                self.change(index, State::Starting);
+                self.change(index, State::Starting, now);
                 false
             }
             (Event::Held { at, .. }, State::Admitted | State::Starting | State::Running) => {
                 job.record.created.get_or_insert(now);
-                job.record.held(at.unwrap_or(now), now);
-                self.change(index, State::Held);
+                let at = job.record.held(at.unwrap_or(now), now);
+                self.change(index, State::Held, at);
                 false
             }
             (Event::Released { .. }, State::Held) => {
                 job.record.released();
-                self.change(index, State::Starting);
+                self.change(index, State::Starting, now);
                 // A job that may now preempt it may want its place.
                 true
             }
@@ -317,7 +342,7 @@ impl Planner {
                 job.record.runs_at(now, &node);
                 let has_moved = job.placement.correct(pod as usize, node);
                 if !is_leaving {
-                    self.change(index, State::Running);
+                    self.change(index, State::Running, now);
                 }
                 if has_moved {
                     self.count_free();
@@ -332,7 +357,7 @@ impl Planner {
             (Event::Suspended { .. }, State::Suspending { .. } | State::Held) => {
                 job.record.suspended(now);
                 self.release(index);
-                self.change(index, State::Waiting);
+                self.change(index, State::Waiting, now);
                 true
             }
             (Event::Ended { outcome, reason, blame, left, words, .. }, _) => {
@@ -343,7 +368,7 @@ impl Planner {
                 }
                 self.release(index);
                 self.nodes.iter_mut().chain(&mut self.free).for_each(|nodes| nodes.occupy(&left));
-                self.change(index, State::Ended);
+                self.change(index, State::Ended, now);
                 true
             }
             (
@@ -373,7 +398,8 @@ impl Planner {
         self.free = self.nodes.as_ref().map(|nodes| nodes.without(self.active.iter().map(|index| &self.jobs[*index])));
     }
 
-    fn change(&mut self, index: usize, state: State) {
+    /// Moves the job to `state`, in which it has been since `at`.
+    fn change(&mut self, index: usize, state: State, at: Duration) {
         let job = &mut self.jobs[index];
         self.waiting.remove(index, &job.spec);
         let counted = self.active_by_class.entry(job.spec.class.clone()).or_default();
@@ -390,6 +416,9 @@ impl Planner {
             }
         }
         job.state = state;
+        if let (Some(moves), Some(phase)) = (&mut self.moves, Phase::of(job)) {
+            moves.push(Move { job: index, at, phase });
+        }
     }
 
     /// Admits the jobs that may start, in the order of the policy.
@@ -410,11 +439,11 @@ impl Planner {
                     job.attempt += 1;
                     job.record.admitted(now);
                     actions.push(Action::Start { job: job.spec.id.clone(), attempt: job.attempt });
-                    self.change(index, State::Admitted);
+                    self.change(index, State::Admitted, now);
                 }
                 Err(wait) => {
                     seen.add(index, &self.jobs[index].spec);
-                    let wait = self.push_out(index, wait, &mut actions);
+                    let wait = self.push_out(index, wait, now, &mut actions);
                     let is_last = match &wait {
                         // A job that can never start holds up no other job.
                         Wait::Never { .. } => false,

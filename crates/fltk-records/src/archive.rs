@@ -58,7 +58,7 @@ impl RecordKind {
     }
 
     /// Returns the file that only a folder of this kind has.
-    fn description(self) -> &'static str {
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Run => crate::run_folder::DESCRIPTION,
             Self::Stream => crate::stream_folder::DESCRIPTION,

@@ -369,7 +369,7 @@ impl History {
     }
 
     /// Returns the rounds or epochs, ascending.
-    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &Row> {
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &Row> + Clone {
         self.rows.values()
     }
 
@@ -449,6 +449,20 @@ impl History {
     #[must_use]
     pub fn nodes(&self) -> &[NodeStay] {
         self.nodes.all()
+    }
+
+    /// Drops what was recorded of single clients, and all confusion matrices, so that many histories fit into the memory.
+    #[must_use]
+    pub fn without_details(mut self) -> Self {
+        if !self.rows.is_empty() {
+            // Without rows, only clients tell the unit of the steps.
+            self.clients.clear();
+        }
+        self.absences.clear();
+        self.client_tests.clear();
+        self.attendance = Attendance::default();
+        self.rows.values_mut().filter_map(|row| row.test.as_mut()).for_each(|test| test.confusion = None);
+        self
     }
 
     /// Returns seconds of training and of evaluation, summed over the rows; work that was lost to an interruption is not included.

@@ -7,9 +7,11 @@
 //! `index.sqlite` among the records was written by the first version, and is ignored.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -17,14 +19,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    RunError, RunFolder,
+    Hyperparameters, RunError, RunFolder,
     files::{self, FileError},
+    glimpse::Stamp,
     history::Status,
+    run_folder::DESCRIPTION,
     summary::RunSummary,
 };
 
-/// The version of the schema: it changes whenever the tables or [`RunSummary`] change.
-const SCHEMA_VERSION: i64 = 5;
+/// The version of the schema: it changes whenever the tables, [`RunSummary`] or [`Hyperparameters`] change.
+const SCHEMA_VERSION: i64 = 6;
 /// Distinguishes our index from other programs' databases, which are never touched: `fltk` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_746b;
 /// The time to wait for another process that is updating the index.
@@ -53,6 +57,7 @@ const SCHEMA: &str = "
         train_seconds REAL NOT NULL,
         started_at TEXT NOT NULL,
         summary TEXT NOT NULL,
+        settings TEXT NOT NULL,
         sha256 TEXT NOT NULL
     ) STRICT;
 ";
@@ -85,6 +90,8 @@ pub enum Sort {
 pub struct Listing {
     /// The runs that match.
     pub runs: Vec<RunSummary>,
+    /// The settings of each of these runs; runs with the same settings share one value.
+    pub settings: Vec<Arc<Hyperparameters>>,
     /// Folders that could not be read, for a warning.
     pub skipped: Vec<(PathBuf, RunError)>,
 }
@@ -238,9 +245,9 @@ fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: 
         return Err(Problem::Damaged);
     }
     let skipped = refresh(&change, folders)?;
-    let runs = select(&change, folders, filter, sort)?;
+    let (runs, settings) = select(&change, folders, filter, sort)?;
     change.commit()?;
-    Ok(Listing { runs, skipped })
+    Ok(Listing { runs, settings, skipped })
 }
 
 /// Everything that a database defines: type, name, table and SQL statement.
@@ -264,11 +271,11 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
     let mut skipped = Vec::new();
     index.execute_batch("CREATE TEMP TABLE present (name TEXT PRIMARY KEY) STRICT;")?;
     for path in folders {
-        let read = match Stamp::of(path) {
+        let read = match Stamp::of(path, DESCRIPTION) {
             Ok(stamp) if is_current(index, path, stamp)? => Ok(()),
             Ok(stamp) => match RunFolder::open(path.clone()).and_then(RunFolder::read) {
                 Ok(run) => {
-                    insert(index, &name(path), stamp, &RunSummary::of(&run))?;
+                    insert(index, &name(path), stamp, &RunSummary::of(&run), &run.folder.description().hyperparameters)?;
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -284,25 +291,6 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
     }
     index.execute_batch("DELETE FROM runs WHERE name NOT IN (SELECT name FROM present); DROP TABLE present;")?;
     Ok(skipped)
-}
-
-/// The sizes in bytes and modification times in nanoseconds of the journal and of `run.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    journal: (i64, i64),
-    description: (i64, i64),
-}
-
-impl Stamp {
-    fn of(folder: &Path) -> Result<Self, FileError> {
-        let of_file = |name: &str| {
-            let metadata = files::require_plain(&folder.join(name))?;
-            let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-            let clamp = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
-            Ok((clamp(metadata.len().into()), clamp(modified.as_nanos())))
-        };
-        Ok(Self { journal: of_file("journal.jsonl")?, description: of_file("run.json")? })
-    }
 }
 
 /// Returns true if the index is up to date with the folder. The status of a run without an end also depends on whether it is being written.
@@ -325,10 +313,12 @@ fn is_current(index: &Connection, folder: &Path, stamp: Stamp) -> rusqlite::Resu
     })
 }
 
-fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) -> rusqlite::Result<()> {
-    let json = serde_json::to_string(summary).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let sha256 = row_digest(name, summary, &json);
-    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?.execute(
+fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary, settings: &Hyperparameters) -> rusqlite::Result<()> {
+    let invalid = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+    let json = serde_json::to_string(summary).map_err(invalid)?;
+    let settings = serde_json::to_string(settings).map_err(invalid)?;
+    let sha256 = row_digest(name, summary.status, &json, &settings);
+    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?.execute(
         params![
             name,
             stamp.journal.0,
@@ -343,6 +333,7 @@ fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) ->
             // Text that sorts by time: always nine decimals of a second.
             format!("{:.9}", summary.started_at),
             json,
+            settings,
             sha256,
         ],
     )?;
@@ -350,12 +341,15 @@ fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) ->
 }
 
 /// The digest that detects a damaged row. The other columns repeat fields of the summary, so the summary's text covers them.
-fn row_digest(name: &str, summary: &RunSummary, json: &str) -> String {
-    let status = summary.status.name();
-    hex::encode(Sha256::digest(format!("{name}\n{status}\n{json}")))
+fn row_digest(name: &str, status: Status, json: &str, settings: &str) -> String {
+    let status = status.name();
+    hex::encode(Sha256::digest(format!("{name}\n{status}\n{json}\n{settings}")))
 }
 
-fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Vec<RunSummary>> {
+/// Runs, and the settings of each.
+type Selected = (Vec<RunSummary>, Vec<Arc<Hyperparameters>>);
+
+fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Selected> {
     let invalid = |error: &'static str| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into());
     let order = match sort {
         Sort::Newest => "started_at DESC, name DESC",
@@ -365,21 +359,24 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
     };
     let root = folders.first().and_then(|folder| folder.parent()).unwrap_or(Path::new(""));
     let mut statement = index.prepare(&format!(
-        "SELECT name, summary, status, experiment, task, accuracy, train_seconds, started_at, sha256 FROM runs WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
+        "SELECT name, summary, status, experiment, task, accuracy, train_seconds, started_at, sha256, settings FROM runs \
+         WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
          AND (:status IS NULL OR status = :status) ORDER BY {order}"
     ))?;
     let values = named_params! {
         ":experiment": filter.experiment, ":task": filter.task, ":status": filter.status.map(Status::name),
     };
+    // The runs of a sweep have few different settings: each text is parsed once.
+    let mut known: BTreeMap<String, Arc<Hyperparameters>> = BTreeMap::new();
     let rows = statement.query_map(values, |row| {
-        let (name, json): (String, String) = (row.get(0)?, row.get(1)?);
+        let (name, json, settings): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(9)?);
         let mut summary: RunSummary = serde_json::from_str(&json).map_err(|_| invalid("no summary"))?;
         let columns: (String, String, String, Option<f64>, f64, String) =
             (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
-        let RunSummary { status, experiment, task, accuracy, train_seconds, started_at, .. } = summary.clone();
-        let started_at = format!("{started_at:.9}");
-        if columns != (status.name().to_owned(), experiment, task, accuracy, train_seconds, started_at)
-            || row.get::<_, String>(8)? != row_digest(&name, &summary, &json)
+        let RunSummary { status, experiment, task, accuracy, train_seconds, started_at, .. } = &summary;
+        let (experiment, task, started_at) = (experiment.clone(), task.clone(), format!("{started_at:.9}"));
+        if columns != (status.name().to_owned(), experiment, task, *accuracy, *train_seconds, started_at)
+            || row.get::<_, String>(8)? != row_digest(&name, *status, &json, &settings)
             || !summary.is_printable()
         {
             return Err(invalid("another row than was written"));
@@ -387,9 +384,14 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
         // The folder of runs may have been moved, and the folder's name counts, whatever the index says.
         summary.run = files::printable(&name);
         summary.path = root.join(name);
-        Ok(summary)
+        let parsed = match known.get(&settings) {
+            Some(parsed) => Arc::clone(parsed),
+            None => Arc::new(serde_json::from_str(&settings).map_err(|_| invalid("no settings"))?),
+        };
+        known.entry(settings).or_insert_with(|| Arc::clone(&parsed));
+        Ok((summary, parsed))
     })?;
-    rows.collect()
+    rows.collect::<rusqlite::Result<Vec<_>>>().map(|rows| rows.into_iter().unzip())
 }
 
 fn name(folder: &Path) -> String {

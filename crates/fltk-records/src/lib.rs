@@ -4,6 +4,7 @@
 //! runs/
 //!   quickstart-20260102-030405-1a2b/   created atomically                              RunFolder
 //!     experiment.yaml  run.json        the task and its settings, and the machine      RunDescription
+//!     partition.json                   what the clients of a federated run have        PartitionCounts
 //!     journal.jsonl                    the truth: append-only, synced, checksummed     journal, history
 //!     metrics.csv  events.out.*        derived from the journal                        metrics_csv, tensorboard
 //!     checkpoints/round-000020/        created atomically, verified when read          checkpoint
@@ -27,6 +28,7 @@ mod derived;
 pub mod export;
 mod files;
 mod folder;
+mod glimpse;
 pub mod history;
 pub mod index;
 pub mod journal;
@@ -43,7 +45,9 @@ pub mod tensorboard;
 
 pub use archive::{ArchiveError, Record, RecordKind};
 pub use files::{FileError, read_in};
+pub use glimpse::Glimpse;
 pub use run_folder::{
-    CHANGES_NOTHING, Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef,
+    CHANGES_NOTHING, ClientCounts, Host, Hyperparameter, Hyperparameters, PartitionCounts, RunDescription, RunError, RunFolder, RunLock,
+    RunRecorder, RunRef,
 };
 pub use stream_folder::{StreamDescription, StreamFolder, StreamTexts};

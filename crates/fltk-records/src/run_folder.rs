@@ -3,6 +3,7 @@
 mod description;
 mod error;
 pub(crate) mod lock;
+mod partition;
 mod recorder;
 
 use std::{
@@ -18,6 +19,7 @@ pub use self::{
     description::{CHANGES_NOTHING, Host, Hyperparameter, Hyperparameters, RunDescription},
     error::RunError,
     lock::RunLock,
+    partition::{ClientCounts, PartitionCounts},
     recorder::RunRecorder,
 };
 use crate::{

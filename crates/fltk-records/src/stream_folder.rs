@@ -14,6 +14,8 @@
 
 pub mod derived;
 mod listing;
+mod states;
+pub mod timeline;
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,7 @@
 //! The summary of a run that `runs list` shows, and the report that `runs show` shows.
 
+mod curve;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -9,11 +11,12 @@ use fltk_core::{attendance::Absence, ids::ClientId, metrics::Evaluation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::curve::{Curve, CurveFigure, POINTS_MAX};
 use crate::{
-    Hyperparameters, RunDescription, RunRef,
-    checkpoint::{CheckpointError, Listed},
+    Hyperparameters, PartitionCounts, RunDescription, RunError, RunRef,
+    checkpoint::Listed,
     files,
-    history::{End, Row, Start, Status, Unit},
+    history::{End, NodeStay, Row, Start, Status, Unit},
 };
 
 /// One run in one line. Measurements are absent if nothing was measured or the value is not finite.
@@ -53,6 +56,9 @@ pub struct RunSummary {
     pub best_accuracy: Option<f64>,
     /// The first round or epoch with that accuracy.
     pub best_step: Option<u32>,
+    /// The course of the test accuracy, or of the loss; absent if neither was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve>,
     /// Seconds of training, summed over rounds or epochs.
     pub train_seconds: f64,
     /// The simulated time of the last round, in seconds since the run began; absent if time was the wall clock's.
@@ -108,6 +114,7 @@ impl RunSummary {
             loss: last.and_then(Row::loss).and_then(finite),
             best_accuracy: best.map(|(_, accuracy)| accuracy),
             best_step: best.map(|(step, _)| step),
+            curve: Curve::of(history.rows()),
             train_seconds: finite(train_seconds).unwrap_or(0.0),
             virtual_seconds: history.rows().next_back().and_then(|row| row.virtual_seconds).and_then(finite),
             test_seconds: finite(test_seconds).unwrap_or(0.0),
@@ -182,6 +189,12 @@ pub struct RunReport {
     /// The malicious clients that took part, ascending; left out if there are none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub malicious: BTreeSet<ClientId>,
+    /// The samples of the clients of a federated run, by class; left out if they weren't recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionCounts>,
+    /// The nodes of a federated run over a network, in the order in which they joined; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeStay>,
     /// The rows per class, of the last evaluation; empty if there is no confusion matrix.
     pub classes: Vec<ClassRow>,
     /// The run's checkpoints on disk, the oldest first.
@@ -192,8 +205,8 @@ impl RunReport {
     /// Builds the report of `run`.
     ///
     /// # Errors
-    /// If its checkpoints can't be listed.
-    pub fn of(run: &RunRef) -> Result<Self, CheckpointError> {
+    /// If its checkpoints can't be listed, or its partition can't be read.
+    pub fn of(run: &RunRef) -> Result<Self, RunError> {
         let unit = run.history.unit().unwrap_or(match run.folder.description().hyperparameters.text("kind") {
             "distributed" => Unit::Epoch,
             _ => Unit::Round,
@@ -206,6 +219,8 @@ impl RunReport {
         Ok(Self {
             absences,
             malicious,
+            partition: run.folder.partition()?,
+            nodes: run.history.nodes().to_vec(),
             summary: RunSummary::of(run),
             description: run.folder.description().clone(),
             starts: run.history.starts().to_vec(),
@@ -275,6 +290,7 @@ mod tests {
         assert_eq!(report.absences, [(Absence::DroppedOut, 1), (Absence::Late, 2)].into());
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["absences"]["late"], &json["malicious"]), (&2.into(), &serde_json::json!([4])));
+        assert_eq!((json.get("nodes"), json.get("partition")), (None, None));
         // Runs without any say nothing of it.
         let json = serde_json::to_value(RunReport::of(&recorded(root.path(), 2, &[started(0)]).read().unwrap()).unwrap()).unwrap();
         assert_eq!((json.get("absences"), json.get("malicious")), (None, None));

@@ -2,8 +2,11 @@
 
 mod answer;
 mod archive;
+mod compare;
 mod export;
 mod host;
+mod live;
+mod page;
 mod pipe;
 mod prefix;
 mod runs;
@@ -24,16 +27,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fltk_records::{Record, RecordKind, StreamFolder, stream_folder::derived::JobRow};
+use fltk_records::{
+    Record, RecordKind, StreamFolder,
+    stream_folder::{derived::JobRow, timeline::Timeline},
+};
 use fltk_server::{Limits, PROBES, SEATS_PER_PEER_MAX};
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
     time::timeout,
 };
 
-use self::answer::ApiError;
+use self::{answer::ApiError, live::Watches};
 pub use self::{
     host::{HostName, HostNameError},
     prefix::{Prefix, PrefixError},
@@ -59,6 +65,9 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// stream's jobs are.
 pub type JobsOf = Arc<dyn Fn(StreamFolder) -> Result<Vec<JobRow>, String> + Send + Sync>;
 
+/// Folds the course of a stream, or returns an error message for a person; supplied by the caller for the same reason.
+pub type TimelineOf = Arc<dyn Fn(StreamFolder) -> Result<Timeline, String> + Send + Sync>;
+
 /// The folders that are served, and how.
 pub struct Site {
     /// The folder of runs.
@@ -71,6 +80,8 @@ pub struct Site {
     pub prefix: Prefix,
     /// Reads the jobs of a stream.
     pub jobs: JobsOf,
+    /// Folds the course of a stream.
+    pub timeline: TimelineOf,
     /// The token that clients must present; anybody may read if there is none.
     pub token: Option<Token>,
     /// The only host names that requests may use, in addition to addresses and `localhost`. If there are none, [`serve`] describes when
@@ -86,6 +97,14 @@ struct Shared {
     readers: Arc<Semaphore>,
     /// The permit to answer a probe: probes don't wait for readers, and block no more than one thread if a volume doesn't respond.
     probe: Arc<Semaphore>,
+    /// Permits to compare runs.
+    comparisons: Arc<Semaphore>,
+    /// Permits to follow something.
+    live: Arc<Semaphore>,
+    /// What is followed.
+    watches: Arc<Watches>,
+    /// True once the server was asked to stop: nobody follows anything any more.
+    stopping: watch::Receiver<bool>,
     /// True if pages of other sites must be kept out. A browser reveals them: they reach the server under their own host names.
     knows_its_names: bool,
 }
@@ -102,43 +121,67 @@ pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output =
     let is_behind_a_proxy = !site.prefix.is_root() || !site.hosts.is_empty();
     let per_peer = (!is_behind_a_proxy).then_some(SEATS_PER_PEER_MAX);
     let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE, per_peer };
-    fltk_server::serve(listener, router(site, knows_its_names), limits, stop).await;
+    let (stopped, stopping) = watch::channel(false);
+    let stop = async {
+        stop.await;
+        stopped.send_replace(true);
+    };
+    fltk_server::serve(listener, router(site, knows_its_names, stopping), limits, stop).await;
     Ok(())
 }
 
-fn router(site: Site, knows_its_names: bool) -> Router {
+fn router(site: Site, knows_its_names: bool, stopping: watch::Receiver<bool>) -> Router {
     let permits = |number| Arc::new(Semaphore::new(number));
-    let shared = Shared { site: Arc::new(site), readers: permits(READERS_MAX), probe: permits(1), knows_its_names };
+    let shared = Shared {
+        site: Arc::new(site),
+        readers: permits(READERS_MAX),
+        probe: permits(1),
+        comparisons: permits(compare::COMPARISONS_MAX),
+        live: permits(live::LIVE_MAX),
+        watches: Arc::default(),
+        stopping,
+        knows_its_names,
+    };
     let prefix = shared.site.prefix.clone();
     let at = |path: &str| format!("{prefix}{path}");
-    let mut api = Router::new()
-        .route(&at("/"), get(contents))
+    let api = Router::new()
+        .route(&at("/api/v1"), get(contents))
         .route(&at("/api/v1/records"), get(archive::records))
         .route(&at("/api/v1/runs"), get(runs::list))
+        .route(&at("/api/v1/table"), get(runs::table))
         .route(&at("/api/v1/runs/{name}"), get(runs::show))
+        .route(&at("/api/v1/runs/{name}/clients"), get(runs::clients))
+        .route(&at("/api/v1/runs/{name}/live"), get(live::run))
         .route(&at("/api/v1/runs/{name}/archive"), get(archive::run))
         .route(&at("/api/v1/runs/{name}/files"), get(archive::run_files))
         .route(&at("/api/v1/export"), get(export::export))
+        .route(&at("/api/v1/compare"), get(compare::show))
+        .route(&at("/api/v1/live"), get(live::all))
         .route(&at("/api/v1/streams"), get(streams::list))
         .route(&at("/api/v1/streams/{name}/jobs"), get(streams::jobs))
+        .route(&at("/api/v1/streams/{name}/timeline"), get(streams::timeline))
+        .route(&at("/api/v1/streams/{name}/live"), get(live::stream))
         .route(&at("/api/v1/streams/{name}/archive"), get(archive::stream))
         .route(&at("/api/v1/streams/{name}/files"), get(archive::stream_files));
-    if !prefix.is_root() {
-        api = api.route(&at(""), get(contents));
-    }
     let api = api
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported") })
         // Only authorized clients learn about a path, or that there is none.
         .layer(from_fn_with_state(shared.clone(), authorize));
+    let mut page = Router::new().route(&at("/"), get(page::index)).route(&at("/assets/{name}"), get(page::asset));
+    if !prefix.is_root() {
+        page = page.route(&at(""), get(page::redirect));
+    }
+    // Pages of other sites learn nothing, not even that this page is here.
+    let named = page.merge(api).layer(from_fn_with_state(shared.clone(), recognize));
     let [healthy, is_ready] = PROBES;
-    Router::new().route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).merge(api).layer(from_fn(harden)).with_state(shared)
+    Router::new().route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).merge(named).layer(from_fn(harden)).with_state(shared)
 }
 
-/// Lists the available paths, for a request without a path.
+/// Lists the paths of the API.
 async fn contents(State(shared): State<Shared>) -> Response {
     let prefix = &shared.site.prefix;
-    let paths = ["records", "runs", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
+    let paths = ["records", "runs", "table", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
     answer::pretty(&BTreeMap::from(paths))
 }
 
@@ -158,11 +201,17 @@ async fn ready(State(shared): State<Shared>) -> Response {
     timeout(READY_LIMIT, listed).await.unwrap_or_else(too_long).into_response()
 }
 
-async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+/// Refuses requests under a host name that isn't this server's.
+async fn recognize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if shared.knows_its_names && !host::is_known(&request, &shared.site.hosts) {
         let problem = "this server answers to an address, to `localhost` or to a name that it was given, not to this one\nhint: `--host NAME` (of the chart: `extractor.serve.hosts`); or `--token-file FILE` in place of names";
         return ApiError::new(StatusCode::MISDIRECTED_REQUEST, problem).into_response();
     }
+    next.run(request).await
+}
+
+/// Refuses requests without the token, if there is one.
+async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if let Some(token) = &shared.site.token {
         let shown = request.headers().get(header::AUTHORIZATION);
         if !shown.is_some_and(|value| token.is_shown(value.as_bytes())) {
@@ -173,14 +222,14 @@ async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Sets headers that tell browsers to accept the declared content type, and to cache nothing. Every response passes here, so it is logged here too.
+/// Sets headers that tell browsers to accept the declared content type, and to keep nothing that isn't meant to be kept. Every response passes here, so it is logged here too.
 async fn harden(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     tell(&method, &path, response.status());
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

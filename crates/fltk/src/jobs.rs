@@ -3,11 +3,15 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use fltk_core::experiment::Duration;
-use fltk_plan::{Orchestrator, StreamEvent, plan::Job};
+use fltk_plan::{JobId, Orchestrator, StreamEvent, plan::Job};
 use fltk_records::{
     StreamFolder,
-    stream_folder::derived::{self, JobRow},
+    stream_folder::{
+        derived::{self, JobRow},
+        timeline::Timeline,
+    },
 };
+use jiff::Timestamp;
 
 use crate::{
     cli::{Cli, Output},
@@ -34,6 +38,20 @@ pub fn read(folder: StreamFolder) -> anyhow::Result<Vec<JobRow>> {
     let begun = Begun::open(folder)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
     Ok(rows(&begun.look(&replay.entries)?, &begun.folder))
+}
+
+/// Returns the course of the stream in `folder`, which an orchestrator may be running.
+///
+/// # Errors
+/// If the folder is damaged.
+pub fn timeline(folder: StreamFolder) -> anyhow::Result<Timeline> {
+    let begun = Begun::open(folder)?;
+    let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
+    let orchestrator = begun.look_back(&replay.entries)?;
+    let files = JobFiles::of(&begun.folder);
+    let now = begun.folder.is_taken().then(|| begun.elapsed(Timestamp::now()));
+    let run = |job: &JobId| Some(files.run(job)?.file_name()?.to_string_lossy().into_owned());
+    Ok(fltk_plan::timeline::timeline(&orchestrator, begun.folder.description(), now, &run))
 }
 
 fn row(job: &Job, began: Duration, run: Option<PathBuf>) -> JobRow {

@@ -165,6 +165,14 @@ impl Begun {
         Orchestrator::new(self.stream.clone(), |spec| self.adapt(spec), None, entries).or_exit(Exit::Experiment)
     }
 
+    /// Like [`look`](Self::look), for whoever wants to know what the jobs did in the course of `entries`.
+    ///
+    /// # Errors
+    /// Those of [`look`](Self::look).
+    pub fn look_back(&self, entries: &[Entry<StreamEvent>]) -> anyhow::Result<Orchestrator<'_>> {
+        Orchestrator::looking_back(self.stream.clone(), |spec| self.adapt(spec), entries).or_exit(Exit::Experiment)
+    }
+
     /// Has `orchestrator` retry the failed `jobs`, and prints a message.
     ///
     /// # Errors

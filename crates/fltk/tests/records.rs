@@ -55,7 +55,7 @@ struct Server {
 
 /// Starts `fltk serve` for the runs in `folder`.
 fn serve(folder: &Path, args: &[&str]) -> Server {
-    start(fltk(folder).args(["serve", "--listen", "127.0.0.1:0"]).args(args), "/api/v1/runs")
+    start(fltk(folder).args(["serve", "--listen", "127.0.0.1:0"]).args(args), "/")
 }
 
 /// Starts `command`, and reads the address that it prints, which ends with `end`.

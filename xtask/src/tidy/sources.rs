@@ -92,6 +92,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("crates/fltk-network/src/federator/desk.rs", "the thread that tells the hub what time it is"),
     ("crates/fltk-network/src/metrics/timed.rs", "the edge that measures how long a federator evaluates, waits and records"),
     ("crates/fltk-network/src/node/", "a node calls again for a while, and notices that a federator is silent"),
+    ("crates/fltk-web/src/server/live/watch.rs", "a look at folders is measured, so that looking takes a bounded part of the time"),
     ("crates/fltk-server/src/lib.rs", "the edge that tells the seats what time it is"),
     ("crates/torch-dist/src/group/roll_call.rs", "waiting for the signs of life of other ranks has an end"),
 ];

@@ -105,6 +105,13 @@ impl Nodes {
         Self(self.0.iter().map(empty).collect())
     }
 
+    /// The total that pods may request on the nodes that are open.
+    pub fn capacity(&self) -> Amounts {
+        let mut total = Amounts::none();
+        self.0.values().filter(|node| node.closed.is_none()).for_each(|node| total.add(&node.allocatable));
+        total
+    }
+
     /// Reserves `placement` for `spec`.
     pub fn take(&mut self, placement: &Placement, spec: &JobSpec) {
         for (node, (_, requests)) in placement.0.iter().zip(spec.each_pod()) {

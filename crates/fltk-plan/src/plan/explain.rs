@@ -143,9 +143,9 @@ impl Planner {
     }
 
     /// Records that `victim` is preempted by `for_job`.
-    pub(super) fn suspend(&mut self, victim: usize, for_job: &JobId, actions: &mut Vec<Action>) {
+    pub(super) fn suspend(&mut self, victim: usize, for_job: &JobId, now: Duration, actions: &mut Vec<Action>) {
         let Job { spec, attempt, .. } = &self.jobs[victim];
         actions.push(Action::Suspend { job: spec.id.clone(), attempt: *attempt, for_job: for_job.clone() });
-        self.change(victim, State::Suspending { for_job: for_job.clone() });
+        self.change(victim, State::Suspending { for_job: for_job.clone() }, now);
     }
 }

@@ -12,7 +12,7 @@ use super::{Action, Job, Planner, State, Wait};
 
 impl Planner {
     /// Preempts what must go for the job at `index`, which waits for `wait`, if it may preempt; returns the job's new reason to wait.
-    pub(super) fn push_out(&mut self, index: usize, wait: Wait, actions: &mut Vec<Action>) -> Wait {
+    pub(super) fn push_out(&mut self, index: usize, wait: Wait, now: Duration, actions: &mut Vec<Action>) -> Wait {
         let may = self.settings.policy == PolicyName::Priority && self.jobs[index].spec.arrival.preempts;
         if !may || !matches!(wait, Wait::Concurrency { .. } | Wait::Capacity { .. }) {
             return wait;
@@ -31,7 +31,7 @@ impl Planner {
         };
         let for_job = self.jobs[index].spec.id.clone();
         for victim in &victims {
-            self.suspend(*victim, &for_job, actions);
+            self.suspend(*victim, &for_job, now, actions);
         }
         let names = going.iter().chain(&victims).map(|victim| self.jobs[*victim].spec.id.clone()).collect();
         Wait::Preempting { victims: names }

@@ -156,11 +156,13 @@ impl JobRecord {
     }
 
     /// Records that somebody else suspended it at the time `at` by a wall clock, which is known at the time `now`. The hold counts as a suspension
-    /// only if the job was running.
-    pub(super) fn held(&mut self, at: Duration, now: Duration) {
+    /// only if the job was running. Returns the time as it was recorded.
+    pub(super) fn held(&mut self, at: Duration, now: Duration) -> Duration {
         self.is_hold_counted = self.runs_since.is_some();
         self.suspensions += u32::from(self.is_hold_counted);
-        self.stops(self.within(at, now));
+        let at = self.within(at, now);
+        self.stops(at);
+        at
     }
 
     /// The time `at` of a wall clock, which may have been set since or be another machine's, limited to between the job's admission and `now`. The

@@ -290,3 +290,19 @@ fn reported_figures_of_a_step_are_put_together() {
     let error = fold(&[started(0), reported(StepUnit::Epoch, 1, "a", 1.0), reported(StepUnit::Step, 1, "a", 1.0)]).unwrap_err();
     assert_eq!(error.problem, "a run has rounds, epochs or steps, and no two of them");
 }
+
+#[test]
+fn details_of_clients_and_classes_can_be_dropped() {
+    let test = ClientFigures { num_samples: None, loss: None, accuracy: Some(0.5) };
+    let tested = RunEvent::ClientTested { round: Round(1), client: ClientId(1), test };
+    let absent = RunEvent::ClientAbsent { round: Round(1), client: ClientId(7), absence: Absence::Late, reason: None };
+    let events = [started(0), counted(1, 0, None), absent, tested, round(1)];
+    let full = fold(&events).unwrap();
+    let lean = full.clone().without_details();
+    assert!(lean.clients().is_empty() && lean.absences().is_empty() && lean.client_tests().is_empty());
+    assert!(lean.rows().all(|row| row.test.as_ref().is_none_or(|test| test.confusion.is_none())));
+    assert_eq!((lean.unit(), lean.rows().count()), (full.unit(), full.rows().count()));
+    // Before its first row, only clients tell what the steps of a run are.
+    let early = fold(&events[..2]).unwrap();
+    assert_eq!((early.unit(), early.clone().without_details().unit()), (Some(Unit::Round), Some(Unit::Round)));
+}

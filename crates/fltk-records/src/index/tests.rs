@@ -47,6 +47,24 @@ fn index_follows_the_folders() {
 }
 
 #[test]
+fn settings_of_runs_are_kept_and_shared() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = [1, 2].map(|seed| recorded(root.path(), seed, &[started(0), round(1, 0.5)]));
+    let other = recorded(root.path(), 3, &[started(0)]);
+    let path = other.path().join("run.json");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("\"network\": \"LeNet5\"", "\"network\": \"MLP\"")).unwrap();
+    // From the folders, and from the index.
+    for _ in 0..2 {
+        let listing = all(root.path());
+        assert_eq!(seeds(&listing), [1, 2, 3]);
+        assert_eq!(*listing.settings[0], runs[0].description().hyperparameters);
+        assert!(Arc::ptr_eq(&listing.settings[0], &listing.settings[1]));
+        assert_eq!(listing.settings[2].text("network"), "MLP");
+        assert_eq!(listing.runs[0].curve.as_ref().unwrap().points, [(1, 0.5)]);
+    }
+}
+
+#[test]
 fn unreadable_folder_is_skipped_with_a_reason() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
@@ -116,7 +134,7 @@ fn damaged_or_foreign_index_is_rebuilt() {
     check("a view without an end");
     edit(
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) INSERT INTO runs \
-          SELECT 'r' || x, 0, 0, 0, 0, '', '', 'finished', NULL, 0.0, '', '{}', '' FROM n;",
+          SELECT 'r' || x, 0, 0, 0, 0, '', '', 'finished', NULL, 0.0, '', '{}', '{}', '' FROM n;",
     );
     check("more rows than there are runs");
     edit("UPDATE runs SET summary = replace(summary, '0.5', '0.9');");
@@ -127,6 +145,10 @@ fn damaged_or_foreign_index_is_rebuilt() {
     check("another status");
     edit("UPDATE runs SET summary = '{}';");
     check("other rows");
+    edit("UPDATE runs SET settings = replace(settings, 'LeNet5', 'other');");
+    check("other settings");
+    edit("PRAGMA user_version = 5; ALTER TABLE runs DROP COLUMN settings;");
+    check("the version before settings");
     edit("UPDATE runs SET summary = replace(summary, 'LeNet5', '\\u001b[2J');");
     check("control characters");
     fs::remove_file(&file).unwrap();

@@ -13,7 +13,7 @@ use crate::{
     tensorboard::{self, Steps},
 };
 
-const CSV: &str = "jobs.csv";
+pub(super) const CSV: &str = "jobs.csv";
 const SQLITE: &str = "jobs.sqlite";
 
 /// Returns true if a file of this name in a stream's folder is derived from the journal.

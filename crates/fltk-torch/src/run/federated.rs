@@ -4,6 +4,7 @@ mod clients;
 mod local_nodes;
 mod network;
 mod own_strategy;
+mod partition;
 mod python;
 
 use std::{
@@ -99,6 +100,7 @@ pub fn run(
     let cohorts = given_cohorts(config, &parts, context.base)?;
     if !has_own_data {
         warn_of_idle_clients(job, &parts);
+        partition::record(recorder.folder(), dataset, &parts)?;
     }
     let num_samples = parts.sizes().map(|size| size as u64).collect();
     // Whoever waits for it to be loaded gives up if the run is asked to stop.

@@ -9,8 +9,10 @@ use fltk_records::{ArchiveError, FileError, RunError, checkpoint::CheckpointErro
 use serde::Serialize;
 use serde_json::json;
 
+use crate::words;
+
 /// An error response: `{"error": ...}`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ApiError {
     status: StatusCode,
     message: String,
@@ -65,12 +67,6 @@ impl From<ArchiveError> for ApiError {
     }
 }
 
-/// Formats an error and its causes in one line.
-pub fn words(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// Returns `value` in the form that `--output json` prints.
 pub fn pretty(value: &impl Serialize) -> Response {
     match serde_json::to_vec_pretty(value) {
@@ -78,6 +74,14 @@ pub fn pretty(value: &impl Serialize) -> Response {
             body.push(b'\n');
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Returns `value` without any space, for answers that can have megabytes.
+pub fn compact(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -101,6 +105,13 @@ pub fn parameters(query: Option<&str>, known: &[&str]) -> Result<Vec<(String, St
         Some((key, _)) => Err(ApiError::bad(format!("`{}` isn't a parameter of this path: only {}", key.escape_debug(), known.join(", ")))),
         None => Ok(pairs),
     }
+}
+
+/// Returns the number that the parameter `key` names, if it is given.
+pub fn number(pairs: &[(String, String)], key: &str) -> Result<Option<u32>, ApiError> {
+    let mut given = pairs.iter().filter(|(other, _)| other == key).map(|(_, value)| value);
+    let number = given.next().map(|value| value.parse().map_err(|_| ApiError::bad(format!("`{key}` is a whole number")))).transpose()?;
+    if given.next().is_some() { Err(ApiError::bad(format!("`{key}` is given twice"))) } else { Ok(number) }
 }
 
 /// Returns the one of `known` that the parameter `key` names; the first one if it isn't given.

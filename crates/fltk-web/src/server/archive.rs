@@ -14,8 +14,9 @@ use fltk_records::{
 
 use super::{
     Shared, Site,
-    answer::{ApiError, attachment, name, pretty, words},
+    answer::{ApiError, attachment, name, pretty},
 };
+use crate::words;
 
 type Name = Result<Path<String>, PathRejection>;
 

@@ -13,10 +13,10 @@ use fltk_records::{
 
 use super::{
     Shared, Site,
-    answer::{ApiError, attachment, choice, parameters, words},
+    answer::{ApiError, attachment, choice, parameters},
     runs::listing,
 };
-use crate::{SKIPPED_COUNT, SKIPPED_NAMES, SKIPPED_NAMES_MAX};
+use crate::{SKIPPED_COUNT, SKIPPED_NAMES, SKIPPED_NAMES_MAX, words};
 
 /// The limit on runs that one request may name: each is read twice.
 const NAMED_MAX: usize = 1000;

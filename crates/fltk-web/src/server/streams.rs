@@ -1,4 +1,4 @@
-//! `/api/v1/streams` and the jobs of a stream.
+//! `/api/v1/streams`, and the jobs and the course of a stream.
 
 use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
@@ -7,17 +7,18 @@ use axum::{
 };
 use fltk_records::{
     RecordKind, StreamFolder,
-    stream_folder::{StreamListing, derived},
+    stream_folder::{derived, timeline::Timeline},
 };
 
 use super::{
     Shared, Site,
-    answer::{ApiError, attachment, choice, name, parameters, pretty},
+    answer::{ApiError, attachment, choice, compact, name, parameters, pretty},
 };
+use crate::answers::streams;
 
 /// Sends every stream in one line; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    shared.read(|site| Ok(pretty(&StreamListing::of_folders(site.folders(RecordKind::Stream)?).streams))).await
+    shared.read(|site| Ok(pretty(&streams(site.folders(RecordKind::Stream)?)))).await
 }
 
 /// Sends the jobs of a stream.
@@ -38,4 +39,16 @@ pub async fn jobs(
         Ok(pretty(&rows))
     };
     shared.read(jobs).await
+}
+
+/// Sends the course of a stream.
+pub async fn timeline(State(shared): State<Shared>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let name = name(path)?;
+    let timeline = move |site: &Site| {
+        let folder = StreamFolder::open(site.find(RecordKind::Stream, &name)?)?;
+        let timeline = (site.timeline)(folder).map_err(|problem| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, problem))?;
+        // The stream is found by the folder's name, whatever a copy's description says.
+        Ok(compact(&Timeline { stream: name, ..timeline }))
+    };
+    shared.read(timeline).await
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod answers;
 mod client;
 mod hostile;
+mod live;
 mod server;
 mod site;

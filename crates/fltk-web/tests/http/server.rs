@@ -24,12 +24,12 @@ use tokio::time::timeout;
 
 use crate::site::{LIMIT, Served, begin, damage, go_on, name, packed, run, stream};
 
-fn json(text: &str) -> Json {
+pub fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// Decodes the body of a chunked response.
-fn chunks(body: &str) -> String {
+pub fn chunks(body: &str) -> String {
     let (mut text, mut rest) = (String::new(), body);
     loop {
         let (size, after) = rest.split_once("\r\n").unwrap();
@@ -94,15 +94,36 @@ fn paths_may_begin_with_a_prefix() {
     let code = |path: &str| served.get(path).0;
     assert_eq!(json(&served.get("/a/runs/api/v1/runs").2).as_array().unwrap().len(), 1);
     assert_eq!(served.bytes(&format!("/a/runs/api/v1/runs/{run}/archive")), packed(&served.root, &run));
-    for contents in ["/a/runs", "/a/runs/"] {
-        let paths = json(&served.get(contents).2);
-        assert_eq!(paths["export"], "/a/runs/api/v1/export");
-        paths.as_object().unwrap().values().for_each(|path| assert_eq!(code(path.as_str().unwrap()), 200, "{path}"));
-    }
+    let paths = json(&served.get("/a/runs/api/v1").2);
+    assert_eq!(paths["export"], "/a/runs/api/v1/export");
+    paths.as_object().unwrap().values().for_each(|path| assert_eq!(code(path.as_str().unwrap()), 200, "{path}"));
+    // The page's assets are beside it, so it is at the address with the final `/`.
+    let (moved, head, _) = served.get("/a/runs");
+    assert!(moved == 308 && head.to_ascii_lowercase().contains("location: /a/runs/"), "{head}");
+    assert_eq!((code("/a/runs/"), code("/a/runs/assets/page.js")), (200, 200));
     // Probes don't come through the proxy.
     assert_eq!((code("/healthz"), code("/readyz")), (200, 200));
     assert_eq!((code("/"), code("/api/v1/runs"), code("/a"), code("/a/runsapi/v1/runs")), (404, 404, 404, 404));
-    assert_eq!(json(&Served::new(None).get("/").2)["runs"], "/api/v1/runs");
+    assert_eq!(json(&Served::new(None).get("/api/v1").2)["runs"], "/api/v1/runs");
+}
+
+#[test]
+fn page_and_its_assets_are_there_without_the_token() {
+    let served = Served::new(Some("0123456789abcdef"));
+    let (code, head, page) = served.get("/");
+    let head = head.to_ascii_lowercase();
+    assert!(code == 200 && head.contains("text/html"), "{head}");
+    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'; ") && !head.contains("unsafe-eval"), "{head}");
+    assert!(head.contains("cache-control: no-store") && head.contains("x-content-type-options: nosniff"), "{head}");
+    let assets: Vec<&str> = page.split('"').filter(|text| text.starts_with("assets/")).collect();
+    assert_eq!(assets.len(), 4, "{page}");
+    for asset in assets {
+        let (code, head, _) = served.ask("GET", &format!("/{asset}"), "");
+        assert!(code == 200 && head.to_ascii_lowercase().contains("immutable"), "{asset}: {head}");
+    }
+    for none in ["/assets/", "/assets/none.js", "/assets/..%2f..%2fCargo.toml", "/assets/page.js/"] {
+        assert!([401, 404].contains(&served.get(none).0), "{none}");
+    }
 }
 
 /// Formats values like `--output json`.
@@ -340,13 +361,13 @@ fn errors_are_json_with_their_code() {
 }
 
 #[test]
-fn with_a_token_only_probes_need_none() {
+fn with_a_token_only_probes_and_the_page_need_none() {
     let served = Served::new(Some("0123456789abcdef"));
     let run = run(&served.root, 1);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(served.get(path).0, 200, "{path}");
     }
-    for path in ["/", "/none", "/api/v1/runs", "/api/v1/export", &format!("/api/v1/runs/{run}/archive"), "/api/v1/records"] {
+    for path in ["/none", "/api/v1", "/api/v1/runs", "/api/v1/export", &format!("/api/v1/runs/{run}/archive"), "/api/v1/records"] {
         for line in ["", "Authorization: Bearer 0123456789abcdeX\r\n", "Authorization: Basic MDEyMzQ1Njc4OWFiY2RlZg==\r\n"] {
             let (code, head, body) = served.ask("GET", path, line);
             assert_eq!(code, 401, "{path}");

@@ -20,7 +20,10 @@ use fltk_core::{
 };
 use fltk_records::{
     Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder, StreamFolder, StreamTexts, archive,
-    stream_folder::derived::JobRow,
+    stream_folder::{
+        derived::JobRow,
+        timeline::{Series, Timeline},
+    },
 };
 use fltk_web::{
     Token,
@@ -28,7 +31,8 @@ use fltk_web::{
 };
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
-use samples::{at, bare, stream_description};
+pub use samples::at;
+use samples::{bare, stream_description};
 
 /// The time limit for a server that has to end.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -78,7 +82,8 @@ impl Served {
         let token = token.map(|token| Token::parse(token).unwrap());
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let indexes = Some(folder.path().join("indexes"));
-        let site = Site { runs: root.clone(), streams, indexes, prefix: prefix.parse().unwrap(), jobs: Arc::new(jobs), token, hosts };
+        let (jobs, timeline) = (Arc::new(jobs), Arc::new(timeline));
+        let site = Site { runs: root.clone(), streams, indexes, prefix: prefix.parse().unwrap(), jobs, timeline, token, hosts };
         let server = runtime.spawn(serve(listener, site, async {
             let _ = stopped.await;
         }));
@@ -136,6 +141,25 @@ fn jobs(folder: StreamFolder) -> Result<Vec<JobRow>, String> {
     Ok(vec![JobRow { job: text, class: "small".to_owned(), state: "succeeded", queue_seconds: Some(1.5), ..JobRow::default() }])
 }
 
+/// Stands in for the program likewise: a stream without jobs.
+fn timeline(folder: StreamFolder) -> Result<Timeline, String> {
+    if folder.texts().is_ok_and(|texts| texts.experiment == "damaged") {
+        return Err("the experiment is damaged".to_owned());
+    }
+    Ok(Timeline {
+        stream: folder.description().run.to_string(),
+        experiment: folder.description().experiment.to_string(),
+        is_orchestrated: folder.is_taken(),
+        started_at: folder.description().started_at,
+        now: None,
+        classes: vec!["small".to_owned()],
+        nodes: Vec::new(),
+        states: vec!["waiting"],
+        jobs: Vec::new(),
+        series: Series::default(),
+    })
+}
+
 fn round(round: u32) -> RunEvent {
     RunEvent::RoundEnded {
         round: Round(round),
@@ -163,6 +187,15 @@ pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
     recorder.record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() }, at(0)).unwrap();
     (0..rounds).for_each(|step| recorder.record(&round(step), at(1)).unwrap());
     recorder
+}
+
+/// The end of a round with a confusion matrix of `classes`.
+pub fn large_round(step: u32, classes: usize) -> RunEvent {
+    let mut event = round(step);
+    if let RunEvent::RoundEnded { test: Some(test), .. } = &mut event {
+        test.confusion = Some(vec![vec![1; classes]; classes]);
+    }
+    event
 }
 
 /// Records one more round.

@@ -10,7 +10,8 @@ use super::{LogArgs, RunsArgs};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The server is read-only. It serves /api/v1/runs, /api/v1/runs/RUN, /api/v1/export, /api/v1/streams, /api/v1/streams/STREAM/jobs, whole folders as
+The address that it prints is a page: runs and streams as tables, curves that grow while runs train, comparisons (docs/page.md).
+The server is read-only. It also serves /api/v1/runs, /api/v1/runs/RUN, /api/v1/export, /api/v1/streams, /api/v1/streams/STREAM/jobs, whole folders as
 .../archive, and /healthz and /readyz for probes (docs/records.md). It speaks plain HTTP: use a proxy for TLS. If it listens on this machine only, without
 a token, it answers only requests whose host is an address, `localhost` or a `--host`; with a `--host`, it does so in any case.
 

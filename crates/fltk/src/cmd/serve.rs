@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use fltk_web::server::{JobsOf, Site, serve};
+use fltk_web::server::{JobsOf, Site, TimelineOf, serve};
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
@@ -37,7 +37,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         };
         let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen at {}", args.listen))?;
         let (runs, streams, prefix) = (runs.to_owned(), streams.to_owned(), args.path_prefix.clone());
-        let site = Site { runs, streams, indexes: inputs::indexes(), prefix, jobs: jobs_of(), token, hosts: args.hosts.clone() };
+        let (jobs, timeline, hosts) = (jobs_of(), timeline_of(), args.hosts.clone());
+        let site = Site { runs, streams, indexes: inputs::indexes(), prefix, jobs, timeline, token, hosts };
         greet(&site, listener.local_addr()?);
         serve(listener, site, stop).await.context("the server failed")
     });
@@ -50,6 +51,10 @@ fn jobs_of() -> JobsOf {
     Arc::new(|folder| jobs::read(folder).map_err(|error| format!("{error:#}")))
 }
 
+fn timeline_of() -> TimelineOf {
+    Arc::new(|folder| jobs::timeline(folder).map_err(|error| format!("{error:#}")))
+}
+
 fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path> {
     if path.is_dir() {
         return Ok(path);
@@ -60,7 +65,7 @@ fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path
 fn greet(site: &Site, address: SocketAddr) {
     let Site { runs, streams, prefix, token, .. } = site;
     let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
-    tracing::info!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display());
+    tracing::info!("serving `{}`{beside} at http://{address}{prefix}/", runs.display());
     if token.is_none() && !address.ip().is_loopback() {
         tracing::warn!("anybody who reaches this address can read all records\nhint: `--token-file FILE` requires a token");
     }
