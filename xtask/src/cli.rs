@@ -44,6 +44,8 @@ enum Command {
     Bench(Delegated),
     /// Run the experiments of published tables, and write their figures beside ours into docs/reproduction.md.
     Reproduce(Delegated),
+    /// Run the experiments that the documentation shows, and take pictures of them for docs/pictures; this needs Chromium.
+    Pictures(Delegated),
     /// Lint, render and check the Helm charts; this needs Go, but no cluster.
     Charts(Delegated),
     /// Start, stop and use a real Kubernetes on this machine, for tests of the orchestrator; this needs root and Go.
@@ -91,6 +93,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Fuzz(arguments) => return fuzz::run(&checkout, &arguments),
         Command::Bench(Delegated { arguments }) => return delegate::run(&checkout, "bench", &arguments),
         Command::Reproduce(Delegated { arguments }) => return delegate::run(&checkout, "reproduce", &arguments),
+        Command::Pictures(Delegated { arguments }) => return delegate::run(&checkout, "pictures", &arguments),
         Command::Charts(Delegated { arguments }) => return delegate::run(&checkout, "charts", &arguments),
         Command::Cluster(Delegated { arguments }) => return delegate::run(&checkout, "cluster", &arguments),
         Command::Image(Delegated { arguments }) => return delegate::run(&checkout, "image", &arguments),

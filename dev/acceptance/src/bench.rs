@@ -9,6 +9,7 @@ mod links;
 mod measured;
 mod network;
 mod orchestrator;
+mod page;
 pub mod peers;
 mod step;
 
@@ -82,6 +83,15 @@ pub enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// The page of `fltk serve` in Chromium: how long many runs and a long stream take to be drawn, and the first curve, compared with TensorBoard.
+    Page {
+        /// The number of times that each is measured, in turn; the median is reported.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// The accuracy that Cifar10CNN reaches on CIFAR-10 in ten epochs.
     Cifar10 {
         /// The folder that contains `cifar-10-batches-bin`.
@@ -114,6 +124,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
         Bench::Network { repeats, output } => network::run(checkout, *repeats, *output),
         Bench::Links { rounds, output } => links::run(checkout, *rounds, *output),
         Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
+        Bench::Page { repeats, output } => page::run(checkout, *repeats, *output),
         Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
     }
 }

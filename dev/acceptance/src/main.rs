@@ -5,7 +5,9 @@
 
 mod bench;
 mod beside;
+mod browser;
 mod parts;
+mod pictures;
 mod reproduce;
 mod result;
 
@@ -44,6 +46,8 @@ enum Command {
     Bench(bench::Bench),
     /// Run the experiments of published tables, and write their figures beside ours into docs/reproduction.md.
     Reproduce(reproduce::Arguments),
+    /// Run the experiments that the documentation shows, and take pictures of them; this needs Chromium.
+    Pictures,
     /// Run one check, in the process that `cargo xtask test` starts for it.
     #[command(hide = true)]
     Part {
@@ -84,6 +88,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Image(arguments) => image::run(&checkout, arguments),
         Command::Bench(bench) => bench::run(&checkout, bench),
         Command::Reproduce(arguments) => reproduce::run(&checkout, arguments),
+        Command::Pictures => pictures::run(&checkout),
         Command::Part { name } => parts::run(&checkout, name)?.tell(),
     }
 }

@@ -6,6 +6,7 @@ mod cluster;
 mod images;
 mod nccl;
 mod package;
+pub mod page;
 mod parity;
 mod ranks;
 mod reproduction;
@@ -32,6 +33,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         }
         "the Python package" | "wheels" => package::run(checkout, name),
         "published tables" => reproduction::run(checkout),
+        "the page in a browser" => page::run(checkout),
         "image training" | "image orchestrator" | "image tensorboard" | "image cuda" => images::run(checkout, name),
         _ if is_listed(name) => cluster::run(checkout, name),
         _ => bail!("there is no part `{name}` here"),

@@ -9,7 +9,7 @@ fn acceptance(arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn help_names_the_cargo_command() {
-    for command in ["bench", "charts", "cluster", "image", "reproduce"] {
+    for command in ["bench", "charts", "cluster", "image", "pictures", "reproduce"] {
         let (success, said) = acceptance(&[command, "--help"]);
         assert!(success && said.contains(&format!("Usage: cargo xtask {command}")), "{said}");
     }

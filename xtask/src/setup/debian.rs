@@ -1,10 +1,11 @@
-//! Debian packages, if this is Debian and we may install: the full Fashion-MNIST, for the acceptance runs.
+//! Debian packages, if this is Debian and we may install: the full Fashion-MNIST, for the acceptance runs, and Chromium, for the tests of the page.
 
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
+use super::programs;
 use crate::sh;
 
 /// The folder where the package `dataset-fashion-mnist` puts its files; `fltk` looks there by itself.
@@ -21,6 +22,19 @@ pub fn fashion_mnist() -> Result<(), String> {
     }
     install(&["dataset-fashion-mnist"])?;
     missing().map_or(Ok(()), |file| Err(format!("the package has no `{FASHION_MNIST}/{file}`")))
+}
+
+/// The program of Chromium.
+pub const CHROMIUM: &str = "chromium";
+
+/// Makes sure that Chromium is on this machine, with a font. `Err` says why that is impossible.
+pub fn chromium() -> Result<(), String> {
+    // A Chromium that came in another way is as good.
+    if programs::is_on_path(CHROMIUM) {
+        return Ok(());
+    }
+    // Without recommended packages there would be no font, and a page without letters.
+    install(&["chromium", "fonts-dejavu-core"])
 }
 
 /// Installs those of `packages` that are missing. `Err` says why that is impossible: no apt, not root, or an error of apt.

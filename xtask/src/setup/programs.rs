@@ -3,12 +3,13 @@
 use std::{ffi::OsStr, io, path::Path};
 
 /// All programs, each with the Debian package that contains it. A test of `dev/acceptance` compares the list with the programs that are started.
-const PACKAGES: [(&str, &str); 26] = [
+const PACKAGES: [(&str, &str); 27] = [
     ("apt-get", "apt"),
     ("bash", "bash"),
     ("buildah", "buildah"),
     ("cargo", "rustup"),
     ("cc", "gcc"),
+    ("chromium", "chromium"),
     ("ctr", "containerd"),
     ("curl", "curl"),
     ("dpkg-query", "dpkg"),

@@ -40,6 +40,10 @@ fn own(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
             Ok(()) => Outcome::passed(),
             Err(reason) => Outcome::Skipped(reason),
         },
+        "Chromium" => match debian::chromium() {
+            Ok(()) => Outcome::passed(),
+            Err(reason) => Outcome::Skipped(reason),
+        },
         "tidy" => {
             tidy::run(checkout)?;
             Outcome::passed()

@@ -78,6 +78,13 @@ pub const PARTS: &[Part] = &[
         stage: Stage::Checks,
         ..SET_UP
     },
+    Part {
+        name: "Chromium",
+        proves: "that Chromium is there, in which the page of `fltk serve` is tested",
+        load: Load::cores(0).using(&[Apt]),
+        stage: Stage::Checks,
+        ..SET_UP
+    },
     // These checks run no program of ours.
     Part {
         name: "format",
@@ -276,6 +283,14 @@ pub const PARTS: &[Part] = &[
         proves: "that the program takes what the charts give it, and that the schemas are what the types of experiments and charts' values say",
         after: &[Passed("compile"), Over("Helm charts")],
         touched: by(&["fltk", "chart-values"], &["charts/", "configs/", "docs/catalogue.md", "docs/experiment.schema.json", "examples/"]),
+        ..CHECK
+    },
+    Part {
+        name: "the page in a browser",
+        proves: "that Chromium shows what the server serves: every view and chart, while a run trains and while the server is gone, by keyboard alone, at any width, 2,000 runs and 15,000 jobs; that hostile names stay text, and nothing is asked of any other host",
+        after: &[Passed("compile"), Passed("Chromium")],
+        load: Load::cores(2),
+        touched: by(&["fltk-web", "fltk-records", "fltk-plan", "fltk", "fltk-torch"], &[]),
         ..CHECK
     },
     // These are whole runs.
