@@ -1,7 +1,6 @@
 //! The progress bar on a terminal. While it is drawn, lines are written above it.
 
 use std::{
-    fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };

@@ -1,6 +1,6 @@
 //! The numbers of jobs and the resources in use over time.
 
-use std::{collections::BTreeMap, iter};
+use std::iter;
 
 use fltk_core::experiment::Duration;
 use fltk_records::stream_folder::timeline::Series;

@@ -104,9 +104,10 @@ impl StreamSource {
         let wanted: Vec<JobId> = active.chain(ended).take(FOLLOWED_MAX).map(|job| job.spec.id.clone()).collect();
         self.followed.retain(|job, _| wanted.iter().any(|wanted| wanted.0 == *job));
         for job in wanted {
+            let is_active = self.is_active(&job);
             match self.followed.get_mut(&job.0) {
                 // What has ended isn't written any more.
-                Some(source) if matches!(source.run().status, Status::Finished | Status::Failed) && !self.is_active(&job) => {}
+                Some(source) if matches!(source.run().status, Status::Finished | Status::Failed) && !is_active => {}
                 Some(source) => {
                     // It may just be replaced: the next look sees it.
                     let _ = source.refresh();
