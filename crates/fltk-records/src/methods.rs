@@ -26,7 +26,7 @@ use serde::Serialize;
 
 pub use self::text::escaped;
 use self::{bibliography::Bibliography, settings::Settings};
-use crate::{Hyperparameter, Hyperparameters, RunDescription};
+use crate::{Hyperparameters, RunDescription};
 
 /// The limit on configurations that are told one by one: nobody reads more, and a table of settings says it better.
 pub const CONFIGURATIONS_MAX: usize = 50;
@@ -99,7 +99,7 @@ pub fn of(runs: &[RunDescription], catalogues: &Catalogues) -> Methods {
         told.rest(&configurations, &varying);
         let same_seeds = others.iter().all(|other| other.seeds == first.seeds);
         if others.is_empty() {
-            paragraphs.push(environment::runs(&first.seeds, "It"));
+            paragraphs.push(environment::runs(&first.seeds, "This"));
         } else {
             if same_seeds {
                 paragraphs.push(environment::runs(&first.seeds, "Each configuration"));
@@ -190,7 +190,7 @@ fn list(configurations: &[Configuration<'_>], sentences: Vec<Vec<String>>, same_
     for (number, (configuration, mut sentences)) in (1..).zip(configurations.iter().zip(sentences)) {
         let (experiment, task) = configuration.name;
         if !same_seeds {
-            sentences.push(environment::runs(&configuration.seeds, "It"));
+            sentences.push(environment::runs(&configuration.seeds, "This"));
         }
         paragraphs.push(format!("{number}. {}/{}: {}", escaped(experiment), escaped(task), sentences.join(" ")));
     }

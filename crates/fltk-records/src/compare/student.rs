@@ -52,7 +52,7 @@ mod tests {
             assert!((two_sided_p(found, degrees).unwrap() - 0.05).abs() < 1e-12, "{degrees}");
         }
         // With one degree of freedom it is Cauchy's: P(|t| > 1) = 1/2.
-        assert!((two_sided_p(-1.0, 1.0).unwrap() - 0.5).abs() < 1e-14);
+        assert!((two_sided_p(-1.0, 1.0).unwrap() - 0.5).abs() < 1e-10);
         assert_eq!(two_sided_p(0.0, 3.0), Some(1.0));
     }
 

@@ -138,7 +138,7 @@ mod tests {
         let catalogues = fltk_catalogue::catalogues();
         let mut bibliography = Bibliography::new(catalogues);
         let strategy = catalogues.strategies.get("FedAvg").unwrap();
-        let partitioner = catalogues.partitioners.get("pathological").unwrap();
+        let partitioner = catalogues.partitioners.get("shard").unwrap();
         let key = " [@mcmahan2017communication]";
         assert_eq!(bibliography.cite(Some(&strategy.entry)), key);
         // It names the publication without its title.

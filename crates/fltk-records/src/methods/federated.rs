@@ -140,12 +140,11 @@ pub(super) fn compression(settings: &Settings<'_>, bibliography: &mut Bibliograp
 /// Tells who counted in a round.
 pub(super) fn participation(settings: &Settings<'_>, _: &mut Bibliography<'_>) -> Option<String> {
     let least = settings.number("federated.participation.min_updates")?;
-    let deadline = settings.text("federated.participation.deadline").map(|time| format!(" within {}", escaped(time))).unwrap_or_default();
+    let deadline =
+        settings.text("federated.participation.deadline").map(|time| format!(", and those after {} didn't count", escaped(time)));
     let more = settings.number("federated.participation.over_select").filter(|share| *share > 0.0);
-    let more = more
-        .map(|share| format!(" A share of {share} of these clients was selected in addition, and the first answers counted."))
-        .unwrap_or_default();
-    Some(format!("A round needed {}{deadline}; others didn't count.{more}", counted(least, "update")))
+    let more = more.map(|share| format!(" In addition, {share} times as many clients were selected, and the first answers counted."));
+    Some(format!("A round needed {}{}.{}", counted(least, "update"), deadline.unwrap_or_default(), more.unwrap_or_default()))
 }
 
 /// Tells the faults that were ordered.

@@ -4,7 +4,7 @@ use fltk_core::{experiment::Experiment, seed::Seed};
 use fltk_experiment::SourceFile;
 
 use super::*;
-use crate::{Host, samples::description};
+use crate::{Host, Hyperparameter, samples::description};
 
 /// Returns the runs of an experiment file: one for each task and seed.
 fn runs(text: &str) -> Vec<RunDescription> {
@@ -75,8 +75,8 @@ tasks:
       rounds: 50
       epochs_per_round: 2
       groups: [{ clients: 0-9, learning_rate: 0.01 }, { clients: 10-11, epochs_per_round: 1 }]
-      partition: { type: shard }
-      selection: { type: oort }
+      partition: { type: shard, shards_per_client: 2 }
+      selection: { type: oort, pacer_step: 1 }
       strategy: { type: Krum, f: 2 }
       compression: { type: top_k, fraction: 0.1 }
       evaluate_every: 5
@@ -97,8 +97,8 @@ fn seeds_of_configurations_may_differ() {
     runs.truncate(5);
     let paragraphs = of(&runs, fltk_catalogue::catalogues()).paragraphs;
     let items: Vec<&String> = paragraphs.iter().filter(|paragraph| paragraph.starts_with(['1', '2'])).collect();
-    assert!(items[0].ends_with("It was run once with each of 3 seeds: 1, 2 and 3."), "{items:?}");
-    assert!(items[1].ends_with("It was run once with each of 2 seeds: 1 and 2."), "{items:?}");
+    assert!(items[0].ends_with("This was run once with each of 3 seeds: 1, 2 and 3."), "{items:?}");
+    assert!(items[1].ends_with("This was run once with each of 2 seeds: 1 and 2."), "{items:?}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn hostile_texts_have_no_effect() {
     runs[0].fltk_version = hostile.into();
     let methods = of(&runs, fltk_catalogue::catalogues());
     let text = methods.paragraphs.join("\n");
-    for effect in ["](http", "<b>", " @key", " `a`", "<i>", " *y*"] {
+    for effect in ["x](http", " <b>", " @key", " `a`", "(<i>", " *y*"] {
         assert!(!text.contains(effect), "`{effect}` in {text}");
     }
     assert!(methods.bibtex.contains("\\textbackslash{}input\\textbraceleft x\\textbraceright "), "{}", methods.bibtex);
