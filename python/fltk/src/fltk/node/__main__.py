@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fltk.node import process
-from fltk.node.worker import Worker
+from fltk.node.worker import Workers
 
 
 def _arguments() -> argparse.Namespace:
@@ -58,18 +58,17 @@ def main() -> int:
     launcher = os.environ.pop(process.LAUNCHER, "")
     if launcher.isdigit():
         process.end_with_parent(int(launcher))
-    # They import PyTorch while this process imports gRPC, and calls.
-    workers = [Worker() for _ in range(max(1, arguments.workers))]
+    # PyTorch is imported while this process imports gRPC, and calls.
+    workers = Workers(max(1, arguments.workers))
     try:
         return _take_part(arguments, workers)
     except KeyboardInterrupt:
         return 130
     finally:
-        for worker in workers:
-            worker.end()
+        workers.end()
 
 
-def _take_part(arguments: argparse.Namespace, workers: list[Worker]) -> int:
+def _take_part(arguments: argparse.Namespace, workers: Workers) -> int:
     try:
         from fltk.node import access, session
         from fltk.node.errors import RefusedError

@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from fltk.node import wire
 from fltk.node.client import Job, Order
 from fltk.node.errors import LostError, RefusedError
 from fltk.node.samples import Arrays
-from fltk.node.worker import FailedError, Worker
+from fltk.node.worker import FailedError, Worker, Workers
 
 AGAIN_S, AGAIN_MAX_S = 0.05, 5.0
 """The time between two calls of a federator that doesn't answer: at first, and at most."""
@@ -49,6 +49,9 @@ MODELS_KEPT = 2
 DELIVERIES_MAX = 4
 """The updates that are delivered at a time."""
 
+POLL_S = 0.02
+"""The interval at which a worker that may not train yet looks whether it may."""
+
 TRIES_MAX = 5
 """The most tries at bringing the initial model, or at fetching an object."""
 
@@ -69,7 +72,7 @@ class Options:
     is_quiet: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class _Work:
     """An order, or an errand, that a worker carries out."""
 
@@ -84,6 +87,31 @@ class _Work:
     ready: Any = None
     """The message that the update is ready, once it was said."""
     attempt: int = 0
+
+
+class _Pending:
+    """The work that no worker has. What is no client's comes first: nobody trains before there is a model, and its figures are what people wait for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._works: deque[_Work] = deque()
+
+    def put(self, work: _Work) -> None:
+        with self._changed:
+            self._works.append(work)
+            self._changed.notify_all()
+
+    def take(self, worker: Worker) -> _Work:
+        """Waits until there is work that this worker may do, and returns it."""
+        with self._changed:
+            while True:
+                may_train = worker.may_train
+                errand = next((work for work in self._works if work.key[0] in {"initialize", "evaluate"}), None)
+                found = errand or (self._works[0] if self._works and may_train else None)
+                if found is not None:
+                    self._works.remove(found)
+                    return found
+                self._changed.wait(None if may_train else POLL_S)
 
 
 @dataclass
@@ -112,18 +140,18 @@ class _Session:
 class Node:
     """A node that takes part until the run is over."""
 
-    def __init__(self, options: Options, folder: Path, workers: list[Worker]) -> None:
+    def __init__(self, options: Options, folder: Path, workers: Workers) -> None:
         self._options = options
         self._folder = folder
         self._identity = os.urandom(16)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pending: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._pending = _Pending()
         self._works: dict[tuple[Any, ...], _Work] = {}
         self._models: OrderedDict[bytes, bytes] = OrderedDict()
         self._fetching = threading.Lock()
         self._run: str | None = None
         self._settings = b""
-        self._workers = workers
+        self._workers = workers.all
         self._deliveries = ThreadPoolExecutor(DELIVERIES_MAX, thread_name_prefix="deliver")
 
     def take_part(self) -> str:
@@ -388,9 +416,7 @@ class Node:
         """Carries out what is pending, one after another."""
         while True:
             worker.wait()
-            work = self._pending.get()
-            if work is None:
-                return
+            work = self._pending.take(worker)
             if work.is_released:
                 continue
             began = time.monotonic()

@@ -218,13 +218,13 @@ def _seed(seed: int) -> None:
 
 
 def serve(receive: Callable[[], Any], send: Callable[[Any], None]) -> None:
-    """Answers requests until there are no more. A failure is an answer too, and its traceback goes to standard error."""
+    """Says the number of this process, and answers requests until there are no more. A failure is an answer too, and its traceback goes to standard error."""
     # One thread for each process: results don't depend on their number, and processes don't compete.
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
     torch.set_num_threads(1)
-    send("ready")
+    send(os.getpid())
     training: Training | None = None
     while True:
         try:
