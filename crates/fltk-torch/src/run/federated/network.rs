@@ -340,6 +340,7 @@ impl Network<'_> {
         }
         let nets = job.task.network.python().zip(task.network.python());
         let python = nets.map(|(net, carried)| python::job(net, carried, &task, job.seed, self.config)).transpose()?;
+        let twin = python::twin(&task, job.seed, self.config)?;
         task.change_files(&carried)?;
         let tasks = vec![Task::of_training(job.name.clone(), task)];
         let experiment = Experiment { name: job.name.clone(), seeds: vec![job.seed], tasks, stream: None };
@@ -351,6 +352,7 @@ impl Network<'_> {
             data: self.data,
             clients: self.config.clients.names().to_vec(),
             python,
+            twin,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             processor: host().cpu,
         })

@@ -121,6 +121,10 @@ class Training:
         if any(len(left) for left in rest.values()):
             raise SettingsError("the model of the run has more numbers than the one that the code makes here")
 
+    def num_samples(self) -> int:
+        """Returns the number of training samples of all clients whose samples are here."""
+        return self._open().num_samples
+
     def initialize(self) -> tuple[list[tuple[str, list[int], int]], bytes]:
         """Makes the model anew, and returns its layout and its numbers."""
         self._model = self._make()
