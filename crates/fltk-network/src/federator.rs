@@ -92,6 +92,9 @@ pub struct Job {
     pub clients: Vec<String>,
     /// The part of the job that nodes train with if the net is a module in Python.
     pub python: Option<PythonJob>,
+    /// The part of the job that a node trains with that has a module of its own in place of the net, whose tensors the federator fills in; or the reason why none
+    /// may take part, for people.
+    pub twin: Result<PythonJob, String>,
     /// The version of the program, which nodes must have.
     pub program: String,
     /// The kind of this machine's processor.
@@ -251,7 +254,7 @@ impl Federator<'_> {
         let (events, answers) = channel();
         let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
         let over = AtomicBool::new(false);
-        let Self { job, listener, limits, folder, states, report, is_of_settings, metrics } = self;
+        let Self { mut job, listener, limits, folder, states, report, is_of_settings, metrics } = self;
         let metrics = &*metrics;
         let is_tested_by_clients = matches!(beginning, Beginning::TestedByClients(..));
         let layout = match &beginning {
@@ -261,6 +264,9 @@ impl Federator<'_> {
             // It comes with the model.
             Beginning::AtNodes(_) => Arc::default(),
         };
+        if let Ok(twin) = &mut job.twin {
+            twin.layout = Arc::clone(&layout);
+        }
         let (ahead, evaluator): (Ahead<'_>, Box<dyn Evaluator + '_>) = match beginning {
             Beginning::Here(federation, evaluator) => (Ahead::Federation(federation), evaluator),
             Beginning::TestedByClients(federation, samples_max) => {

@@ -32,6 +32,16 @@ pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Pat
     divide(dataset, config.clients.num(), &config.partition, seed, base)
 }
 
+/// Returns the division of a training set that is all one client's.
+#[must_use]
+pub fn alone(client: ClientId, config: &FederatedConfig, dataset: &Dataset) -> Division {
+    let mut parts = vec![Vec::new(); config.clients.num() as usize];
+    if let Some(own) = parts.get_mut(client.0 as usize) {
+        *own = (0..u32::try_from(dataset.train.len()).unwrap_or(u32::MAX)).collect();
+    }
+    parts.into()
+}
+
 /// Returns the samples of each client that it trains on, and those that it is tested on.
 ///
 /// # Errors

@@ -67,6 +67,7 @@ pub fn job() -> Job {
         data: DATA,
         clients: Vec::new(),
         python: None,
+        twin: Err("it has none".to_owned()),
         program: PROGRAM.to_owned(),
         processor: "a processor".to_owned(),
     }

@@ -334,7 +334,8 @@ impl Session {
         };
         let (node, joined) = self.check_hello(&hello, name.clone())?;
         let token = random().map_err(|error| TurnedAway::new(Reason::Limit, error.to_string()))?;
-        let Job { run, experiment, files, .. } = &self.shared.job;
+        let Job { run, experiment, files, python, twin, settings, data, .. } = &self.shared.job;
+        let twin = twin.as_ref().ok().filter(|_| hello.has_twin);
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let welcome = v1::Welcome {
             version: version::common(&hello.versions).unwrap_or_default(),
@@ -345,7 +346,8 @@ impl Session {
             heartbeat_ms: millis(self.shared.limits.heartbeat),
             silence_ms: millis(self.shared.limits.silence),
             start: self.shared.start.to_vec(),
-            python: self.shared.job.python.as_ref().map(|job| job.message(self.shared.job.settings, self.shared.job.data)),
+            python: python.as_ref().map(|job| job.message(*settings, *data)),
+            twin: twin.map(|job| job.message(*settings, *data)),
         };
         let _guard = Token { shared: Arc::clone(&self.shared), token };
         {
@@ -453,6 +455,9 @@ impl Session {
                 text(&hello.program)
             );
             return Err(TurnedAway::new(Reason::Program, text));
+        }
+        if let (true, Err(reason)) = (hello.has_twin, &self.shared.job.twin) {
+            return Err(TurnedAway::new(Reason::Settings, reason.clone()));
         }
         let node =
             <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;

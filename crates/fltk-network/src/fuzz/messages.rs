@@ -243,7 +243,15 @@ fn from_nodes(ready: &v1::Ready) -> Vec<from_node::Message> {
     let id = ready.id;
     let (program, name, processor) = ("0.1.0".to_owned(), "a node".to_owned(), "a processor".to_owned());
     vec![
-        from_node::Message::Hello(v1::Hello { versions: vec![1, 2], program, node: vec![1; 16], name, processor, client: String::new() }),
+        from_node::Message::Hello(v1::Hello {
+            versions: vec![1, 2],
+            program,
+            node: vec![1; 16],
+            name,
+            processor,
+            client: String::new(),
+            has_twin: true,
+        }),
         from_node::Message::Prepared(v1::Prepared {
             settings: vec![9; 32],
             data: vec![7; 32],
@@ -269,7 +277,7 @@ fn from_nodes(ready: &v1::Ready) -> Vec<from_node::Message> {
 
 fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node::Message> {
     let TrainOrder { round, client, seed, state, given, settings, .. } = order.clone();
-    let measure = LossOrder { round, client, seed, state, num_samples: 5, given, settings };
+    let measure = LossOrder { round, client, seed, state: Arc::clone(&state), num_samples: 5, given, settings };
     let train = order::train(order, 1, objects);
     let id = train.id;
     let files = vec![v1::File { path: "a/file".to_owned(), object: train.model.clone() }];
@@ -285,6 +293,7 @@ fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node:
         seed,
         num_clients: 3,
         dataset: "mnist".to_owned(),
+        layout: Arc::clone(&state.layout),
     };
     let (run, experiment, session) = ("a run".to_owned(), "name: a run\n".to_owned(), vec![3; 16]);
     vec![
@@ -298,6 +307,7 @@ fn to_nodes(order: &TrainOrder, objects: &TrainObjects<Content>) -> Vec<to_node:
             silence_ms: 20_000,
             start: vec![3; 16],
             python: Some(python.message(settings, [7; 32])),
+            twin: Some(python.message(settings, [7; 32])),
         }),
         to_node::Message::Refusal(v1::Refusal { reason: 3, text: "another data set".to_owned() }),
         to_node::Message::Heartbeat(v1::Heartbeat {}),

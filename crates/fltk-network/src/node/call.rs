@@ -230,6 +230,7 @@ async fn open(
         name: introduction.name.clone(),
         processor: introduction.processor.clone(),
         client: introduction.client.clone().unwrap_or_default(),
+        has_twin: false,
     };
     let _ = to.send(v1::FromNode { message: Some(from_node::Message::Hello(hello)) }).await;
     let opened = tokio::time::timeout(CONNECT, client.session(ReceiverStream::new(messages))).await;

@@ -35,10 +35,10 @@ const CLASSES_MAX: u32 = 1000;
 /// The most samples of an evaluation: those of a million clients together fit into 64 bits.
 const SAMPLES_MAX: u64 = 1 << 40;
 
-/// A job whose net is a module in Python, as nodes get it.
+/// A job that nodes in Python train, as they get it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PythonJob {
-    /// The path of the file with the code in the job's files.
+    /// The path of the file with the code in the job's files; empty, as the name in it and the file's own, if a node has code of its own.
     pub file: String,
     /// The name in it.
     pub name: String,
@@ -60,6 +60,8 @@ pub struct PythonJob {
     pub num_clients: u32,
     /// The name of the data set.
     pub dataset: String,
+    /// The tensors that a module of a node's own must have; none if the code makes them.
+    pub layout: Arc<Vec<TensorSpec>>,
 }
 
 impl PythonJob {
@@ -81,8 +83,18 @@ impl PythonJob {
             dataset,
             settings: settings.0.to_vec(),
             data: data.to_vec(),
+            layout: self.layout.iter().map(tensor).collect(),
         }
     }
+}
+
+fn tensor(TensorSpec { name, shape, role }: &TensorSpec) -> v1::Tensor {
+    let role = match role {
+        TensorRole::Parameter => v1::tensor::Role::Parameter,
+        TensorRole::Buffer => v1::tensor::Role::Buffer,
+        TensorRole::Counter => v1::tensor::Role::Counter,
+    };
+    v1::Tensor { name: name.clone(), shape: shape.iter().map(|side| *side as u64).collect(), role: role.into() }
 }
 
 /// Returns the message of the errand to make the model.

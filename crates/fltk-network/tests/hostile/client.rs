@@ -274,6 +274,7 @@ pub fn hello(name: &str) -> from_node::Message {
         name: name.to_owned(),
         processor,
         client: String::new(),
+        has_twin: false,
     })
 }
 

@@ -130,6 +130,7 @@ pub fn job(compression: Option<&Compression>) -> Job {
         data: DATA,
         clients: vec![],
         python: None,
+        twin: Err("it has none".to_owned()),
         program: "0.1.0".to_owned(),
         processor: "a processor".to_owned(),
     }

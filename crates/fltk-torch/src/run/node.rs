@@ -12,16 +12,16 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     output::counted,
     pace::Unit,
-    split::{imposed_links, train_and_test},
+    split::{alone, imposed_links, train_and_test},
     work::Work,
 };
 use fltk_core::{
     experiment::{FederatedConfig, Setting},
-    ids::{ClientId, Round},
+    ids::Round,
     metrics::Evaluation,
     model_state::ModelState,
 };
-use fltk_data::{BatchPlan, Dataset, Division, digest::training_digest, partition::root_samples};
+use fltk_data::{BatchPlan, digest::training_digest, partition::root_samples};
 use fltk_experiment::SourceFile;
 use fltk_fed::{
     BoxError,
@@ -207,15 +207,6 @@ fn take_part(
     let own_samples = own_client.map_or_else(String::new, |_| format!(" and {} samples of its own", dataset.train.len()));
     tracing::info!("this node takes part in `{}`, with {}{own_samples}", call.job().run, counted(workers as usize, "worker"));
     call.work(&Prepared { settings: own, data, num_samples, layout, workers }, &trainers, &stop).map_err(explained)
-}
-
-/// Returns the division of a training set that is all one client's.
-fn alone(client: ClientId, config: &FederatedConfig, dataset: &Dataset) -> Division {
-    let mut parts = vec![Vec::new(); config.clients.num() as usize];
-    if let Some(own) = parts.get_mut(client.0 as usize) {
-        *own = (0..u32::try_from(dataset.train.len()).unwrap_or(u32::MAX)).collect();
-    }
-    parts.into()
 }
 
 /// Returns the times of an order and its answer, of `bytes_up` of the order's model, on the client's link.

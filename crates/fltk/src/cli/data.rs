@@ -54,13 +54,17 @@ Examples:
     /// Write the samples of an experiment and their division over clients as NumPy arrays, for nodes in Python.
     #[command(after_help = "\
 Examples:
-  fltk data arrays experiment.yaml --write arrays     # for `python -m fltk.node --arrays arrays`")]
+  fltk data arrays experiment.yaml --write arrays     # for `python -m fltk.node --arrays arrays`
+  fltk data arrays experiment.yaml --write arrays --client north --data north")]
     Arrays {
         #[command(flatten)]
         experiment: ExperimentArgs,
         /// The folder to make. The experiment has to be a single federated task with one seed.
         #[arg(long, value_name = "DIR")]
         write: PathBuf,
+        /// The client whose samples to write, if clients have data of their own (`data: here`); `--data` is the folder of its data set then.
+        #[arg(long, value_name = "NAME", requires = "data")]
+        client: Option<String>,
         #[command(flatten)]
         locations: LocationArgs,
     },

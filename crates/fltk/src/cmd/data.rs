@@ -30,7 +30,7 @@ pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
         }
         DataCommand::Verify { names, locations } => verify::run(cli, names, locations),
         DataCommand::Show(args) => show::run(cli, args),
-        DataCommand::Arrays { experiment, write, locations } => arrays::run(experiment, write, locations),
+        DataCommand::Arrays { experiment, write, client, locations } => arrays::run(experiment, write, client.as_deref(), locations),
         DataCommand::Split { experiment, write, locations } => split::run(cli, experiment, write.as_deref(), locations),
     }
 }

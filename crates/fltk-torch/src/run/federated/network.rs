@@ -256,13 +256,10 @@ impl Network<'_> {
         }
         let halt = AtomicBool::new(false);
         let nodes = LocalNodes::new(context, &path, num_nodes.get(), workers, &halt);
+        let arrays = folder.path().join("arrays");
         let nodes = match job.task.network.python() {
             Some(net) => {
-                let arrays = folder.path().join("arrays");
-                let written =
-                    std::fs::create_dir(&arrays).and_then(|()| fltk_data::arrays::write(&arrays, self.dataset, self.parts, job.seed));
-                written.context("can't write the samples for nodes in Python")?;
-                nodes.in_python(PythonNodes { interpreter: interpreter(net.environment.as_deref(), context.base), arrays })
+                nodes.in_python(PythonNodes { interpreter: interpreter(net.environment.as_deref(), context.base), arrays: arrays.clone() })
             }
             None => nodes,
         };
@@ -288,12 +285,21 @@ impl Network<'_> {
             is_of_settings: &|round, client| self.failures.add(round, client),
             metrics: Arc::clone(&self.context.metrics),
         };
-        let outcome = nodes.around(|| rounds.run(federator, self.config.max_samples, &halt, observer));
+        let outcome = nodes.around(|| -> anyhow::Result<_> {
+            if job.task.network.python().is_some() {
+                // Meanwhile nodes import PyTorch. They are answered, and so look for samples, only after this.
+                let written =
+                    std::fs::create_dir(&arrays).and_then(|()| fltk_data::arrays::write(&arrays, self.dataset, self.parts, job.seed));
+                written.context("can't write the samples for nodes in Python")?;
+            }
+            Ok(rounds.run(federator, self.config.max_samples, &halt, observer))
+        });
         match outcome {
+            (Err(problem), _) => Err(problem),
             // The nodes are the reason.
-            (Err(RunError::Stopped { .. }), Err(problem)) => Err(problem),
-            (Err(RunError::Stopped { .. }), Ok(())) => Err(Stopped.into()),
-            (outcome, _) => Ok(outcome),
+            (Ok(Err(RunError::Stopped { .. })), Err(problem)) => Err(problem),
+            (Ok(Err(RunError::Stopped { .. })), Ok(())) => Err(Stopped.into()),
+            (Ok(outcome), _) => Ok(outcome),
         }
     }
 
@@ -334,6 +340,7 @@ impl Network<'_> {
         }
         let nets = job.task.network.python().zip(task.network.python());
         let python = nets.map(|(net, carried)| python::job(net, carried, &task, job.seed, self.config)).transpose()?;
+        let twin = python::twin(&task, job.seed, self.config)?;
         task.change_files(&carried)?;
         let tasks = vec![Task::of_training(job.name.clone(), task)];
         let experiment = Experiment { name: job.name.clone(), seeds: vec![job.seed], tasks, stream: None };
@@ -345,6 +352,7 @@ impl Network<'_> {
             data: self.data,
             clients: self.config.clients.names().to_vec(),
             python,
+            twin,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             processor: host().cpu,
         })

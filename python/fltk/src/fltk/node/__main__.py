@@ -1,4 +1,4 @@
-"""`python -m fltk.node`: takes part in a federated run whose net is a module in Python."""
+"""`python -m fltk.node`: takes part in a federated run whose net is a module in Python, or with a module of its own in place of the run's net."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fltk.node import process
-from fltk.node.worker import Worker
+from fltk.node.worker import Workers
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m fltk.node",
-        description="Takes part in a federated run whose net is a module in Python. The node runs the code that the federator sends.",
+        description="Takes part in a federated run whose net is a module in Python. The node runs the code that the federator sends, unless it has its own.",
     )
     parser.add_argument(
         "--join", required=True, metavar="ADDRESS", help="the federator: https://example.com:7400, http://localhost:7400 (--insecure there), or unix:PATH"
@@ -32,19 +32,31 @@ def _arguments() -> argparse.Namespace:
         help="the invitation that the federator printed; the program `fltk` enrolls with it. FLTK_INVITATION says the same, and is seen by nobody else",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="the clients that it trains at a time (default: the cores)")
-    parser.add_argument("--name", default=socket.gethostname(), help="its name for people (default: this machine's)")
+    parser.add_argument("--name", help="its name for people (default: that of its client, or of this machine)")
     parser.add_argument(
         "--wait", type=float, default=600.0, metavar="SECONDS", help="the time for which it calls a federator that doesn't answer (default: 600)"
     )
     parser.add_argument(
         "--arrays", type=Path, metavar="DIR", help="the samples, as `fltk data arrays` wrote them (default: it runs that command if they are needed)"
     )
-    parser.add_argument("--data", metavar="DIR", help="the folder of data sets for `fltk data arrays`")
+    parser.add_argument("--data", metavar="DIR", help="the folder of data sets for `fltk data arrays`; with `--client`, the folder of the client's data set")
+    parser.add_argument(
+        "--client", default="", metavar="NAME", help="the client whose data it has, if the clients of the run have data of their own (`data: here`)"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="FILE:NAME",
+        help="a module of its own in place of the run's net, which nodes in Rust train: a function that makes it, or a class of clients. "
+        "It needs `--client`, and the tensors of the run's net",
+    )
     parser.add_argument(
         "--program", default=os.environ.get("FLTK_PROGRAM", "fltk"), metavar="PATH", help="the program `fltk` (default: FLTK_PROGRAM, or the one on the path)"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     arguments = parser.parse_args()
+    if arguments.client and arguments.data is None and arguments.arrays is None:
+        parser.error("`--client` needs `--data`, the folder of the client's data set")
+    arguments.name = arguments.name or arguments.client or socket.gethostname()
     if arguments.credentials is None and arguments.invitation is None:
         arguments.invitation = os.environ.get("FLTK_INVITATION")
     return arguments
@@ -58,18 +70,17 @@ def main() -> int:
     launcher = os.environ.pop(process.LAUNCHER, "")
     if launcher.isdigit():
         process.end_with_parent(int(launcher))
-    # They import PyTorch while this process imports gRPC, and calls.
-    workers = [Worker() for _ in range(max(1, arguments.workers))]
+    # PyTorch is imported while this process imports gRPC, and calls.
+    workers = Workers(max(1, arguments.workers))
     try:
         return _take_part(arguments, workers)
     except KeyboardInterrupt:
         return 130
     finally:
-        for worker in workers:
-            worker.end()
+        workers.end()
 
 
-def _take_part(arguments: argparse.Namespace, workers: list[Worker]) -> int:
+def _take_part(arguments: argparse.Namespace, workers: Workers) -> int:
     try:
         from fltk.node import access, session
         from fltk.node.errors import RefusedError
@@ -86,6 +97,8 @@ def _take_part(arguments: argparse.Namespace, workers: list[Worker]) -> int:
                 arrays=arguments.arrays,
                 data=arguments.data,
                 program=arguments.program,
+                client=arguments.client,
+                model=arguments.model,
                 is_quiet=arguments.quiet,
             )
             ended = session.Node(options, Path(folder), workers).take_part()

@@ -38,7 +38,7 @@ class Job:
     num_clients: int
     dataset: str
     data: bytes = b""
-    """The digest of the training samples that the federator has."""
+    """The digest of the training samples that the federator has; zeros if clients have data of their own."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Samples:
             raise MachineError(f"the samples in `{folder}` can't be read: {error}") from error
         if self.description.get("format") != FORMAT:
             raise MachineError(f"the samples in `{folder}` are in form {self.description.get('format')}, and this package reads form {FORMAT}")
-        if job.data and bytes.fromhex(self.description["data"]) != job.data:
+        if any(job.data) and bytes.fromhex(self.description["data"]) != job.data:
             raise MachineError("this node has other training data than the federator; hint: give both the same data set: `fltk data verify` checks it")
         if self.description.get("seed") != job.seed:
             raise MachineError(
@@ -94,6 +94,11 @@ class Samples:
         self._parts, self._ends = array("parts"), array("ends")
         if len(self._ends) != job.num_clients:
             raise MachineError(f"the samples in `{folder}` are those of {len(self._ends)} clients, and this run has {job.num_clients}")
+
+    @property
+    def num_samples(self) -> int:
+        """The number of training samples of all clients."""
+        return len(self._parts)
 
     def of(self, client: int) -> list[int]:
         """Returns the places of a client's samples in the training set, ascending."""

@@ -6,12 +6,14 @@ stays here until the federator asks for it, also over a connection that broke.
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from fltk.node import wire
 from fltk.node.client import Job, Order
 from fltk.node.errors import LostError, RefusedError
 from fltk.node.samples import Arrays
-from fltk.node.worker import FailedError, Worker
+from fltk.node.worker import FailedError, Worker, Workers
 
 AGAIN_S, AGAIN_MAX_S = 0.05, 5.0
 """The time between two calls of a federator that doesn't answer: at first, and at most."""
@@ -49,8 +51,14 @@ MODELS_KEPT = 2
 DELIVERIES_MAX = 4
 """The updates that are delivered at a time."""
 
+POLL_S = 0.02
+"""The interval at which a worker that may not train yet looks whether it may."""
+
 TRIES_MAX = 5
 """The most tries at bringing the initial model, or at fetching an object."""
+
+ROLES = {1: "trained float32", 2: "a float32 buffer", 3: "int64"}
+"""The roles of tensors, for people."""
 
 COMPLETE = "the run is complete"
 
@@ -66,10 +74,14 @@ class Options:
     arrays: Path | None = None
     data: str | None = None
     program: str = "fltk"
+    client: str = ""
+    """The client whose data it has; empty if every node has all data."""
+    model: str | None = None
+    """The file and the name of a module of its own."""
     is_quiet: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class _Work:
     """An order, or an errand, that a worker carries out."""
 
@@ -84,6 +96,31 @@ class _Work:
     ready: Any = None
     """The message that the update is ready, once it was said."""
     attempt: int = 0
+
+
+class _Pending:
+    """The work that no worker has. What is no client's comes first: nobody trains before there is a model, and its figures are what people wait for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._works: deque[_Work] = deque()
+
+    def put(self, work: _Work) -> None:
+        with self._changed:
+            self._works.append(work)
+            self._changed.notify_all()
+
+    def take(self, worker: Worker) -> _Work:
+        """Waits until there is work that this worker may do, and returns it."""
+        with self._changed:
+            while True:
+                may_train = worker.may_train
+                errand = next((work for work in self._works if work.key[0] in {"initialize", "evaluate"}), None)
+                found = errand or (self._works[0] if self._works and may_train else None)
+                if found is not None:
+                    self._works.remove(found)
+                    return found
+                self._changed.wait(None if may_train else POLL_S)
 
 
 @dataclass
@@ -112,18 +149,19 @@ class _Session:
 class Node:
     """A node that takes part until the run is over."""
 
-    def __init__(self, options: Options, folder: Path, workers: list[Worker]) -> None:
+    def __init__(self, options: Options, folder: Path, workers: Workers) -> None:
         self._options = options
         self._folder = folder
         self._identity = os.urandom(16)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pending: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._pending = _Pending()
         self._works: dict[tuple[Any, ...], _Work] = {}
         self._models: OrderedDict[bytes, bytes] = OrderedDict()
         self._fetching = threading.Lock()
         self._run: str | None = None
         self._settings = b""
-        self._workers = workers
+        self._num_samples = 0
+        self._workers = workers.all
         self._deliveries = ThreadPoolExecutor(DELIVERIES_MAX, thread_name_prefix="deliver")
 
     def take_part(self) -> str:
@@ -189,7 +227,16 @@ class Node:
             raise LostError("it accepts no connection") from None
         calls = wire.Calls(channel)
         outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        hello = wire.message("Hello", versions=wire.VERSIONS, program=__version__, node=self._identity, name=self._options.name, processor=_processor())
+        hello = wire.message(
+            "Hello",
+            versions=wire.VERSIONS,
+            program=__version__,
+            node=self._identity,
+            name=self._options.name,
+            processor=_processor(),
+            client=self._options.client,
+            has_twin=self._options.model is not None,
+        )
         outgoing.put(wire.message("FromNode", hello=hello))
         incoming = calls.session(iter(outgoing.get, None))
         timer = threading.Timer(CONNECT_S, incoming.cancel)
@@ -220,9 +267,13 @@ class Node:
 
     def _prepare(self, session: _Session, welcome: Any) -> None:
         """Takes the job, and gives it to the workers."""
-        if not welcome.HasField("python"):
-            raise RefusedError("the net of this run isn't a module in Python; hint: `fltk node --join ...` takes part, with the same address and invitation")
-        python = welcome.python
+        own = None if self._options.model is None else _own_code(self._options.model)
+        if not welcome.HasField("python" if own is None else "twin"):
+            raise RefusedError(
+                "the net of this run isn't a module in Python; hint: `fltk node --join ...` takes part, with the same address and invitation, "
+                "and so does a module of the same tensors with `--model`, if each client's data is at its node"
+            )
+        python = welcome.python if own is None else welcome.twin
         for file in welcome.files:
             # A federator names its files itself, one beside the other.
             number = file.path.removeprefix("files/")
@@ -245,27 +296,47 @@ class Node:
         )
         arrays = self._arrays()
         # Under its own name, for tracebacks.
-        code = self._folder / "code" / (Path(python.file_name).name or "model.py")
+        source, name = (self._folder / python.file, python.name) if own is None else own
+        code = self._folder / "code" / ((Path(python.file_name) if own is None else source).name or "model.py")
         code.parent.mkdir()
-        (self._folder / python.file).rename(code)
+        try:
+            shutil.copyfile(source, code)
+        except OSError as error:
+            raise RefusedError(f"`--model`: {error}") from error
         for worker in self._workers:
-            worker.take((code, python.name, job, arrays))
+            worker.take((code, name, job, arrays))
+        if own is not None:
+            self._compare(python.layout)
         self._run, self._settings = welcome.run, python.settings
         self._say(f"this node takes part in `{welcome.run}`, with {len(self._workers)} worker{'s' if len(self._workers) > 1 else ''}")
+
+    def _compare(self, wanted: Any) -> None:
+        """Checks that the node's own module has the tensors of the run's net, and counts the samples of its client."""
+        try:
+            made, _ = self._workers[0].ask("initialize")
+            self._num_samples = self._workers[0].ask("num_samples")
+        except FailedError as error:
+            raise RefusedError(f"`--model` can't take part: {error}") from error
+        difference = _difference(made, [(tensor.name, list(tensor.shape), tensor.role) for tensor in wanted])
+        if difference is not None:
+            raise RefusedError(f"`--model` makes another net than the run has: {difference}")
 
     def _arrays(self) -> Arrays:
         if self._options.arrays is not None:
             return Arrays(self._options.arrays)
         folder = self._folder / "arrays"
         command = [self._options.program, "data", "arrays", str(self._folder / "experiment.yaml"), "--write", str(folder)]
-        return Arrays(folder, tuple(command + (["--data", self._options.data] if self._options.data else [])))
+        command += ["--data", self._options.data] if self._options.data else []
+        return Arrays(folder, tuple(command + (["--client", self._options.client] if self._options.client else [])))
 
     # Listening.
 
     def _attend(self, session: _Session) -> str:
         """Attends one session to its end, and returns how the run ended."""
         held = [_id(work) for work in self._works.values()]
-        session.say(prepared=wire.message("Prepared", settings=self._settings, data=bytes(32), held=held, workers=len(self._workers)))
+        session.say(
+            prepared=wire.message("Prepared", settings=self._settings, data=bytes(32), held=held, workers=len(self._workers), num_samples=self._num_samples)
+        )
         for work in self._works.values():
             work.session = session
             if work.ready is not None:
@@ -388,9 +459,7 @@ class Node:
         """Carries out what is pending, one after another."""
         while True:
             worker.wait()
-            work = self._pending.get()
-            if work is None:
-                return
+            work = self._pending.take(worker)
             if work.is_released:
                 continue
             began = time.monotonic()
@@ -497,6 +566,31 @@ class Node:
         if len(content) != named.num_bytes or blake3.blake3(content).digest() != named.digest:
             raise LostError("an object isn't the one that its digest names")
         return bytes(content)
+
+
+def _own_code(model: str) -> tuple[Path, str]:
+    """Returns the file of a module of the node's own, and the name in it."""
+    file, _, name = model.rpartition(":")
+    if not file or not name.isidentifier():
+        raise RefusedError(f"`--model {model}` isn't a file and a name in it; hint: `--model model.py:make_model`")
+    return Path(file), name
+
+
+def _difference(made: list[tuple[str, list[int], int]], wanted: list[tuple[str, list[int], int]]) -> str | None:
+    """Returns the first difference between the tensors of two nets, for people; `None` if there is none."""
+
+    def told(tensor: tuple[str, list[int], int]) -> str:
+        name, shape, role = tensor
+        return f"`{name}` {shape}, {ROLES.get(role, 'which has no role')}"
+
+    for number, (own, other) in enumerate(itertools.zip_longest(made, wanted), 1):
+        if own is None:
+            return f"it has no tensor {number}, and the run's is {told(other)}"
+        if other is None:
+            return f"its tensor {number} is {told(own)}, and the run's net has {number - 1}"
+        if own != other:
+            return f"its tensor {number} is {told(own)}, and the run's is {told(other)}"
+    return None
 
 
 def _beat(session: _Session) -> None:

@@ -121,6 +121,10 @@ class Training:
         if any(len(left) for left in rest.values()):
             raise SettingsError("the model of the run has more numbers than the one that the code makes here")
 
+    def num_samples(self) -> int:
+        """Returns the number of training samples of all clients whose samples are here."""
+        return self._open().num_samples
+
     def initialize(self) -> tuple[list[tuple[str, list[int], int]], bytes]:
         """Makes the model anew, and returns its layout and its numbers."""
         self._model = self._make()
@@ -218,13 +222,13 @@ def _seed(seed: int) -> None:
 
 
 def serve(receive: Callable[[], Any], send: Callable[[Any], None]) -> None:
-    """Answers requests until there are no more. A failure is an answer too, and its traceback goes to standard error."""
+    """Says the number of this process, and answers requests until there are no more. A failure is an answer too, and its traceback goes to standard error."""
     # One thread for each process: results don't depend on their number, and processes don't compete.
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
     torch.set_num_threads(1)
-    send("ready")
+    send(os.getpid())
     training: Training | None = None
     while True:
         try:
