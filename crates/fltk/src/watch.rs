@@ -23,6 +23,6 @@ mod view;
 pub use self::{
     draw::{draw, rows_in_sight},
     look::Look,
-    screen::{Asked, Key, Screen},
+    screen::{Asked, Screen},
     view::{View, shown},
 };
