@@ -64,7 +64,7 @@ const START_MS: u64 = 6_000;
 const FAILED_EVERY: u64 = 37;
 const REASON: &str = "rank 0: <img src=x onerror=hacked=1> \"'</script><script>hacked=1</script> \u{202e}";
 
-/// What comes next for a job.
+/// The next event of a job.
 enum Next {
     Happens(Event),
     Ends,

@@ -248,7 +248,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let rounds = |rounds: usize| {
             let set = move |of: &mut RunDescription| set(of, "federated.rounds", Hyperparameter::Number(rounds as f64));
-            replications(&root.path().join(rounds.to_string()), if rounds % 2 == 0 { "a" } else { "b" }, &[1, 2], set)
+            replications(&root.path().join(rounds.to_string()), if rounds.is_multiple_of(2) { "a" } else { "b" }, &[1, 2], set)
         };
         let comparison = compare(&(0..GROUPS_TESTED_MAX + 2).flat_map(rounds).collect::<Vec<_>>());
         assert_eq!(comparison.groups.len(), 22);

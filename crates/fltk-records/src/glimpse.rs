@@ -1,4 +1,4 @@
-//! What can be seen of folders of records without reading them, so that a change is noticed cheaply.
+//! A glimpse of folders of records: all that can be seen without reading them, so that a change is noticed cheaply.
 
 use std::{
     collections::BTreeMap,

@@ -101,7 +101,7 @@ struct Shared {
     comparisons: Arc<Semaphore>,
     /// Permits to follow something.
     live: Arc<Semaphore>,
-    /// What is followed.
+    /// The folders that are followed.
     watches: Arc<Watches>,
     /// True once the server was asked to stop: nobody follows anything any more.
     stopping: watch::Receiver<bool>,

@@ -35,7 +35,7 @@ pub struct Bar {
 /// How far the work is.
 struct Stand {
     pace: Pace,
-    /// What is done, which may be more than at the last mark of the pace.
+    /// The work that is done, which may be more than at the last mark of the pace.
     done: f64,
 }
 

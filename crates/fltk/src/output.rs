@@ -32,6 +32,12 @@ pub fn color_stderr() -> bool {
     log::format() != Some(LogFormat::Json) && !matches!(AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
 }
 
+/// Returns true if standard output is a terminal.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Prints those problems of a report about files whose levels are written: notes count as information. Returns true if there were any.
 pub fn report(report: &Report) -> bool {
     let is_written = |severity| match severity {

@@ -41,7 +41,7 @@ struct Shared {
     total: Option<u64>,
     from: u64,
     done: AtomicU64,
-    /// What is added to the figures.
+    /// The text that is added to the figures.
     message: Mutex<String>,
     began: Instant,
 }
@@ -96,7 +96,7 @@ impl Work {
     }
 }
 
-/// What notes that more of some work is done; it may outlive the work.
+/// A handle that notes that more of some work is done; it may outlive the work.
 pub struct Counter(Arc<Shared>);
 
 impl Counter {

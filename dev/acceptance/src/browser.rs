@@ -29,8 +29,7 @@ use self::pipe::Pipe;
 pub use self::{
     keys::Key,
     page::{Page, Scheme, Size},
-    records::{Made, Template, make_hostile, make_runs},
-    seen::Seen,
+    records::{Template, make_hostile, make_runs},
     server::Server,
 };
 use crate::{
@@ -66,7 +65,7 @@ const FLAGS: &[&str] = &[
 /// A running browser.
 pub struct Browser {
     /// Declared before the folder, so that the browser ends before its folder is removed.
-    process: Process,
+    _process: Process,
     pipe: RefCell<Pipe>,
     /// The profile, and what pages save.
     folder: TempDir,
@@ -96,7 +95,7 @@ impl Browser {
         let mut process = Process(sh::start(&mut command)?);
         let (to, from) = (process.0.stdin.take(), process.0.stdout.take());
         let pipe = Pipe::new(to.context("no pipe to the browser")?, from.context("no pipe from the browser")?);
-        let browser = Self { process, pipe: RefCell::new(pipe), folder };
+        let browser = Self { _process: process, pipe: RefCell::new(pipe), folder };
         browser.call("", "Browser.getVersion", json!({}))?;
         Ok(browser)
     }
@@ -112,11 +111,6 @@ impl Browser {
     /// Calls a method of the protocol, of a page's `session` or, without one, of the browser.
     fn call(&self, session: &str, method: &str, params: serde_json::Value) -> anyhow::Result<serde_json::Value> {
         self.pipe.borrow_mut().call(session, method, params, ANSWER_LIMIT)
-    }
-
-    /// Returns the process's id.
-    pub fn id(&self) -> u32 {
-        self.process.0.id()
     }
 }
 

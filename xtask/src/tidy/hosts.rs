@@ -17,6 +17,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("semver.org", "the meaning of versions"),
     ("json-schema.org", "the dialect of the schema"),
     ("www.w3.org", "the name space of SVG"),
+    ("html.spec.whatwg.org", "the specification of server-sent events"),
     ("raw.githubusercontent.com", "source of data sets"),
     ("ossci-datasets.s3.amazonaws.com", "source of data sets: PyTorch's mirror of MNIST"),
     ("storage.googleapis.com", "source of data sets: TensorFlow's mirrors"),

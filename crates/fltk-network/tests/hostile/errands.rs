@@ -35,6 +35,7 @@ fn python() -> PythonJob {
         seed: Seed(7),
         num_clients: 12,
         dataset: "mnist".to_owned(),
+        layout: Arc::default(),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What jobs did in the course of a stream, for whoever looks back at it.
+//! The moves of jobs in the course of a stream, for whoever looks back at it.
 
 use fltk_core::experiment::Duration;
 
 use super::{Job, State};
 
-/// What a job does for some time.
+/// An activity of a job that lasts for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// The job has arrived, or is tried again, and waits for a place.

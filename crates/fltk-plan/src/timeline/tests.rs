@@ -66,7 +66,10 @@ fn ended(job: &JobId, outcome: Outcome) -> Event {
     Event::ended(job.clone(), outcome, "because")
 }
 
-fn named(timeline: &Timeline, job: &JobId) -> (Vec<(&'static str, f64, Option<f64>)>, TimelineJob) {
+/// A span of a job: the state, its start, and its end.
+type Named = (&'static str, f64, Option<f64>);
+
+fn named(timeline: &Timeline, job: &JobId) -> (Vec<Named>, TimelineJob) {
     let job = timeline.jobs.iter().find(|of| of.job == job.0).unwrap();
     (job.spans.iter().map(|(state, from, to)| (timeline.states[*state], *from, *to)).collect(), job.clone())
 }

@@ -8,7 +8,7 @@ const CONFIDENCE: f64 = 0.95;
 /// Returns the ends of the interval of 95 % around an estimate with this standard error; `None` without at least a degree of freedom, and if a number is not finite.
 pub(super) fn around(estimate: f64, standard_error: f64, degrees: f64) -> Option<[f64; 2]> {
     let reach = reach(degrees)? * standard_error;
-    (estimate.is_finite() && reach.is_finite()).then(|| [estimate - reach, estimate + reach])
+    (estimate.is_finite() && reach.is_finite()).then_some([estimate - reach, estimate + reach])
 }
 
 /// Returns the distance, in standard errors, within which t lies with a probability of 95 %.

@@ -26,7 +26,7 @@ pub struct Follower<E = RunEvent> {
     of: PhantomData<fn() -> E>,
 }
 
-/// What was added to a journal.
+/// The addition to a journal since the last look.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Added<E = RunEvent> {
     /// The entries that were added, in order.
@@ -98,7 +98,7 @@ mod tests {
         let last = follower.read_on().unwrap();
         assert_eq!((last.entries.len(), last.is_anew), (1, false));
         let mut history = History::default();
-        folder.replay().unwrap().entries.iter().for_each(|entry| drop(history.apply(entry).unwrap()));
+        folder.replay().unwrap().entries.iter().for_each(|entry| _ = history.apply(entry).unwrap());
         assert_eq!(history.status(false), Status::Finished);
     }
 

@@ -27,7 +27,7 @@ pub struct Progress {
     inner: RefCell<Inner>,
 }
 
-/// What changes while a run goes on.
+/// The state that changes while a run goes on.
 struct Inner {
     /// The pace of whole steps, with their evaluations; before the first is complete, that of its parts.
     pace: Pace,

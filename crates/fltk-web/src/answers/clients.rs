@@ -6,7 +6,7 @@ use fltk_core::ids::{ClientId, Round};
 use fltk_records::history::History;
 use serde::{Serialize, Serializer};
 
-/// What every client did in every round. The lists borrow from the history, which can have millions of entries, and are written one by one.
+/// The part of every client in every round. The lists borrow from the history, which can have millions of entries, and are written one by one.
 #[derive(Serialize)]
 pub struct Clients<'a> {
     /// The rounds in which any client was selected or tested, ascending.

@@ -20,7 +20,7 @@ pub struct RunNow {
     pub rows: Vec<Row>,
 }
 
-/// What a client that follows a run has been sent.
+/// The memory of what a client that follows a run has been sent.
 #[derive(Debug)]
 pub struct Follower {
     /// The last step that the client said it has, until the first piece; `None` if it has nothing.

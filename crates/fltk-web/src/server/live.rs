@@ -35,7 +35,7 @@ const LAST_EVENT: &str = "last-event-id";
 /// The header that keeps nginx from collecting events before it passes them on.
 const BUFFERING: &str = "x-accel-buffering";
 
-/// What a client follows, and with it the folders that are looked at.
+/// A target that a client follows, and with it the folders that are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Followed {
     /// The lists of runs and streams, and all journals.

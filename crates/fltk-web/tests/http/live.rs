@@ -259,5 +259,5 @@ fn stopped_server_ends_all_streams() {
     let began = Instant::now();
     served.runtime.block_on(async { timeout(LIMIT, served.server).await }).expect("it ends").unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}: it didn't wait for its clients", began.elapsed());
-    followers.each_mut().map(|follower| assert_eq!(follower.next(), None));
+    followers.iter_mut().for_each(|follower| assert_eq!(follower.next(), None));
 }

@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    io::{self, IsTerminal as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -50,7 +49,7 @@ pub fn run(cli: &Cli, args: &WatchArgs) -> anyhow::Result<()> {
             "a screen isn't JSON\nhint: `fltk runs show RUN --output json` and `fltk runs jobs STREAM --output json` have the figures";
         return Err(failure(Exit::CommandLine, message));
     }
-    let is_terminal = io::stdout().is_terminal() && env::var("TERM").is_ok_and(|term| term != "dumb");
+    let is_terminal = output::is_terminal() && env::var("TERM").is_ok_and(|term| term != "dumb");
     if !args.once && !is_terminal {
         let message = "standard output isn't a terminal that a screen can be drawn on\nhint: `--once` prints one screen as text; `fltk runs show RUN` prints all figures";
         return Err(failure(Exit::CommandLine, message));

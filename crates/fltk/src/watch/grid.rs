@@ -21,7 +21,7 @@ pub struct Grid {
     pub rows: Vec<Vec<String>>,
 }
 
-/// What the cells of a column are.
+/// The kind of a column's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Texts.
@@ -37,7 +37,7 @@ pub enum Kind {
 pub struct Column {
     /// Its header.
     pub name: String,
-    /// What its cells are.
+    /// The kind of its cells.
     pub kind: Kind,
     /// Its importance: of the columns, that with the highest number is left out first. 0 is always there.
     pub rank: u8,

@@ -1,4 +1,4 @@
-//! What a person has chosen to see, and how keys change that.
+//! The choice of what a person sees, and how keys change it.
 
 use super::{grid::keep_in_sight, view::View};
 
@@ -33,14 +33,14 @@ pub enum Key {
     Quit,
 }
 
-/// What a key asks of whoever has the files.
+/// A request of a key to whoever has the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// Nothing: the screen has changed, or not.
     Nothing,
     /// The run of this job is to be opened.
     Open(String),
-    /// What was watched before is to be shown again.
+    /// A request to show again what was watched before.
     Back,
     /// The program is to end.
     Quit,
@@ -61,7 +61,7 @@ pub struct Screen {
     pub first: usize,
     /// The job that is selected; it stays so wherever its row moves.
     pub selected: Option<String>,
-    /// What is to be said, such as why a job can't be opened.
+    /// A sentence to be said, such as why a job can't be opened.
     pub notice: Option<String>,
 }
 

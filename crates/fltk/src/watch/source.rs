@@ -10,7 +10,7 @@ pub use self::stream::StreamSource;
 use super::view::{RunView, View};
 use crate::exit::{Exit, OrExit as _};
 
-/// What is watched.
+/// A run or a stream that is watched.
 pub enum Source {
     /// A run.
     Run(Box<RunSource>),

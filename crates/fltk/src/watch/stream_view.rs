@@ -28,7 +28,7 @@ const NAME_CHARS: usize = 8;
 /// The characters of a curve in the table.
 const SPARK_CHARS: usize = 10;
 
-/// What is known of a stream, for a view of it.
+/// The knowledge of a stream from which its view is made.
 pub struct Known<'a> {
     /// The name of its folder.
     pub name: &'a str,

@@ -34,7 +34,7 @@ pub struct Terminal {
     stopped: Arc<AtomicBool>,
 }
 
-/// What happened while somebody waited.
+/// An outcome of waiting for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// Nothing.

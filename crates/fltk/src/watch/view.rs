@@ -1,11 +1,11 @@
-//! What a screen shows, as plain data. All texts in it can be shown by a terminal.
+//! The content of a screen, as plain data. All texts in it can be shown by a terminal.
 
 use fltk_core::terminal;
 use fltk_records::history::Status;
 
 use super::grid::Grid;
 
-/// What is watched.
+/// The kind of record that is watched.
 #[derive(Clone, Debug)]
 pub enum View {
     /// One run.
@@ -65,14 +65,14 @@ pub struct StreamView {
 pub struct JobView {
     /// The job.
     pub job: String,
-    /// What is to be said of it in a sentence: why it waits, where it runs, or how it ended.
+    /// A sentence about it: why it waits, where it runs, or how it ended.
     pub words: String,
 }
 
 /// How far something is.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// What is done, of what, such as `round 12 of 50`.
+    /// The work that is done, and of how much, such as `round 12 of 50`.
     pub words: String,
     /// The part that is done, `0..=1`; `None` if it isn't known.
     pub part: Option<f64>,
@@ -93,7 +93,7 @@ pub struct Chart {
     pub title: String,
     /// The curves.
     pub curves: Vec<Curve>,
-    /// What is on its horizontal axis.
+    /// The quantity on its horizontal axis.
     pub along: Along,
 }
 
@@ -106,7 +106,7 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// What is on a horizontal axis.
+/// The quantity on a horizontal axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Along {
     /// Steps of this name.

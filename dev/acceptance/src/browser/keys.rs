@@ -4,18 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Tab,
-    /// The tabulator with the shift key, which goes back.
-    BackTab,
     Enter,
-    Space,
-    Escape,
-    Up,
-    Down,
-    Left,
-    Right,
-    End,
-    Home,
-    PageDown,
     /// A key with a letter or a sign.
     Letter(char),
 }
@@ -40,17 +29,7 @@ impl Key {
         let named = |key: &str, number: u32| Fields { key: key.to_owned(), code: key.to_owned(), number, text: None, shift: false };
         match self {
             Self::Tab => named("Tab", 9),
-            Self::BackTab => Fields { shift: true, ..named("Tab", 9) },
             Self::Enter => Fields { text: Some("\r".to_owned()), ..named("Enter", 13) },
-            Self::Space => Fields { key: " ".to_owned(), text: Some(" ".to_owned()), ..named("Space", 32) },
-            Self::Escape => named("Escape", 27),
-            Self::End => named("End", 35),
-            Self::Home => named("Home", 36),
-            Self::PageDown => named("PageDown", 34),
-            Self::Left => named("ArrowLeft", 37),
-            Self::Up => named("ArrowUp", 38),
-            Self::Right => named("ArrowRight", 39),
-            Self::Down => named("ArrowDown", 40),
             Self::Letter(letter) => {
                 let code = if letter.is_ascii_alphabetic() { format!("Key{}", letter.to_ascii_uppercase()) } else { String::new() };
                 let number = u32::from(letter.to_ascii_uppercase());

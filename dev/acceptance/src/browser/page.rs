@@ -140,16 +140,6 @@ impl<'b> Page<'b> {
         Ok(())
     }
 
-    /// Cuts the page off from the network, or connects it again.
-    ///
-    /// # Errors
-    /// If the browser refuses.
-    pub fn cut_off(&self, offline: bool) -> anyhow::Result<()> {
-        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-        self.call("Network.emulateNetworkConditions", conditions)?;
-        Ok(())
-    }
-
     /// Returns the value of an expression of JavaScript; of a promise, what it is fulfilled with.
     ///
     /// # Errors
@@ -225,15 +215,6 @@ impl<'b> Page<'b> {
             self.call("Input.dispatchMouseEvent", json!({ "type": kind, "x": x, "y": y, "button": button, "clickCount": count }))?;
         }
         Ok(())
-    }
-
-    /// Moves the pointer onto the element that `selector` names.
-    ///
-    /// # Errors
-    /// Those of [`click`](Self::click).
-    pub fn point_at(&self, selector: &str) -> anyhow::Result<()> {
-        let (x, y) = self.middle(selector)?;
-        self.call("Input.dispatchMouseEvent", json!({ "type": "mouseMoved", "x": x, "y": y })).map(|_| ())
     }
 
     /// Turns the wheel at a place of the window, by as many pixels; a negative number goes up. With the control key, pages look closer.

@@ -41,14 +41,6 @@ pub struct Template {
     began: Timestamp,
 }
 
-/// One made run.
-pub struct Made {
-    /// The position, from which its settings follow.
-    pub index: usize,
-    /// The name of its folder.
-    pub name: String,
-}
-
 impl Template {
     /// Reads the only run in `runs`.
     ///
@@ -120,7 +112,7 @@ fn lines(journal: &[Map<String, Value>]) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If one can't be written.
-pub fn make_runs(template: &Template, root: &Path, count: usize) -> anyhow::Result<Vec<Made>> {
+pub fn make_runs(template: &Template, root: &Path, count: usize) -> anyhow::Result<Vec<String>> {
     let make = |index: usize| {
         let later = APART.checked_mul(i32::try_from(index)?).context("too many runs")?;
         let began = template.began.checked_add(later)?;
@@ -155,7 +147,7 @@ pub fn make_runs(template: &Template, root: &Path, count: usize) -> anyhow::Resu
         }
         let name = format!("many-{}-{:08x}", began.strftime("%Y%m%d-%H%M%S"), index);
         template.write(&root.join(&name), &description, &journal)?;
-        Ok(Made { index, name })
+        Ok(name)
     };
     fs::create_dir_all(root)?;
     (0..count).map(make).collect()
@@ -226,13 +218,13 @@ mod tests {
         let template = Template::of(&folder.path().join("real")).unwrap();
         let made = make_runs(&template, &folder.path().join("many"), 60).unwrap();
         let read = |name: &str, file: &str| fs::read_to_string(folder.path().join("many").join(name).join(file)).unwrap();
-        let described = |at: usize| serde_json::from_str::<Value>(&read(&made[at].name, "run.json")).unwrap();
+        let described = |at: usize| serde_json::from_str::<Value>(&read(&made[at], "run.json")).unwrap();
         assert_eq!(described(0)["hyperparameters"]["federated.strategy.type"], "FedAvg");
         assert_eq!(described(21)["hyperparameters"]["train.batch_size"], 32.0);
         assert_eq!(described(1)["started_at"], "2026-01-02T03:07:05Z");
-        assert!(read(&made[0].name, "journal.jsonl").contains("\"accuracy\":0.35,\"loss\":1.3"));
-        assert!(read(&made[7].name, "journal.jsonl").ends_with("\"event\":\"failed\",\"reason\":\"the loss isn't finite\"}\n"));
-        assert_eq!(read(&made[23].name, "journal.jsonl").lines().count(), 1);
+        assert!(read(&made[0], "journal.jsonl").contains("\"accuracy\":0.35,\"loss\":1.3"));
+        assert!(read(&made[7], "journal.jsonl").ends_with("\"event\":\"failed\",\"reason\":\"the loss isn't finite\"}\n"));
+        assert_eq!(read(&made[23], "journal.jsonl").lines().count(), 1);
         assert_eq!(make_hostile(&template, &folder.path().join("hostile")).unwrap().len(), HOSTILE_NAMES.len() + 1);
     }
 }

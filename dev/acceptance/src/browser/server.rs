@@ -66,7 +66,8 @@ impl Server {
     /// If it doesn't start.
     pub fn start_again(&self) -> anyhow::Result<()> {
         let (process, _) = start(&self.program, &self.address.to_string(), &self.options, &self.cache)?;
-        self.process.replace(process);
+        // The one before has ended.
+        let _ = self.process.replace(process).wait();
         Ok(())
     }
 

@@ -252,6 +252,7 @@ mod tests {
             stop: &AtomicBool::new(false),
             termination: &Termination::default(),
             settings_at_fault: &SettingsFailures::default(),
+            work: None,
         };
         let work = LocalWork::Epochs(1.0);
         let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Arc::default(), extras: vec![], keeps: vec![] };

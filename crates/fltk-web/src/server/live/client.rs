@@ -35,7 +35,7 @@ pub struct Connection {
     _seat: Seat,
 }
 
-/// What happened while a client waited.
+/// An outcome of a client's waiting.
 enum Woke {
     Changed,
     /// Nothing for [`QUIET_MAX`].

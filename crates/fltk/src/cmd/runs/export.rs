@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 #[cfg(feature = "web")]
@@ -57,7 +56,7 @@ pub fn run(format: ExportFormat, clients: bool, root: &Path, named: &[PathBuf]) 
     if named.is_empty() {
         let paths = RunFolder::list(root).or_exit(Exit::Records)?;
         // A bar would be drawn into the table.
-        let work = (!io::stdout().is_terminal()).then(|| Work::begin("reading the runs", Unit::Named("run"), Some(paths.len() as u64)));
+        let work = (!output::is_terminal()).then(|| Work::begin("reading the runs", Unit::Named("run"), Some(paths.len() as u64)));
         let read = paths.iter().inspect(|_| work.iter().for_each(|work| work.add(1)));
         write(&mut read.filter_map(|path| open_sound(root, path)))?;
     } else {
@@ -105,7 +104,7 @@ pub fn from(format: ExportFormat, from: &str, through: &ThroughArgs, named: &[Pa
             tracing::warn!("{} skipped as damaged: {}", export.num_skipped, export.skipped.join(", "));
         }
         // A bar would be drawn into the table.
-        let work = (!io::stdout().is_terminal()).then(|| Work::begin("fetching the table", Unit::Bytes, None));
+        let work = (!output::is_terminal()).then(|| Work::begin("fetching the table", Unit::Bytes, None));
         let mut body = interrupt::body(export.body, Arc::clone(stop));
         let mut out = output::stream();
         let mut piece = vec![0; PIECE];

@@ -39,6 +39,7 @@ fn run(visit: &Visit<'_>, name: &str, charts: &[&str]) -> anyhow::Result<()> {
             _ => None,
         };
         let drawn = visit.chart(chart)?;
+        ensure!(drawn.drawn > 0, "`{name}`: the chart `{chart}` is empty");
         let first = drawn.series.first().with_context(|| format!("`{name}`: the chart `{chart}` has no series"))?;
         let num_points = first.data.iter().filter(|point| !point.is_null()).count();
         ensure!(num_points > 0, "`{name}`: the chart `{chart}` has no points");

@@ -27,7 +27,7 @@ pub const RUNS_ARE_DRAWN: &str =
 /// True once something is drawn in the time line.
 const TIMELINE_IS_DRAWN: &str = "(element => element && [...element.querySelectorAll('canvas, svg')].some(drawing => drawing.tagName === 'svg' ? drawing.querySelectorAll('path, rect').length > 50 : new Set(new Uint32Array(drawing.getContext('2d').getImageData(0, 0, drawing.width, drawing.height).data.buffer)).size > 3))(document.querySelector('figure[data-chart=timeline] .chart'))";
 
-/// What a person does with many records, as measured.
+/// The measured actions of a person who looks at many records.
 #[derive(Debug)]
 pub struct Felt {
     /// From the address to the view.

@@ -51,7 +51,7 @@ fn save(visit: &Visit<'_>, charts: &[&str]) -> anyhow::Result<()> {
         let lines: Vec<&str> = csv.lines().collect();
         ensure!(lines.len() == table.rows.len() + 1, "`{name}` as CSV has {} lines, its table {} rows", lines.len(), table.rows.len());
         ensure!(
-            lines[0].split(',').count() == table.head.len(),
+            lines.iter().all(|line| num_fields(line) == table.head.len()),
             "`{name}` as CSV begins with `{}`, its table with {:?}",
             lines[0],
             table.head
