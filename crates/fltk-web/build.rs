@@ -44,7 +44,8 @@ fn crate_folder() -> Result<PathBuf, String> {
     if !output.status.success() {
         return Err(format!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).replace('\n', " ")));
     }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("`cargo metadata` printed no JSON: {error}"))?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("`cargo metadata` printed no JSON: {error}"))?;
     let packages = metadata["packages"].as_array().ok_or("`cargo metadata` printed no packages")?;
     let found = packages.iter().find(|package| package["name"] == "charming").ok_or("`charming` isn't among the packages")?;
     let manifest = found["manifest_path"].as_str().ok_or("`charming` has no manifest")?;

@@ -8,6 +8,8 @@
 //! The page contains no data of its own and computes nothing that the API doesn't say. Its script is in `page/script`, a file for each view;
 //! they are sent as one. ECharts draws the charts; the build script takes it out of the crate `charming`.
 
+pub mod paths;
+
 use std::{fmt::Write as _, io::Read as _, sync::LazyLock};
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -107,7 +109,9 @@ pub fn report(title: &str, answers: &Map<String, Value>) -> String {
         let _ = write!(hashes, " 'sha256-{}'", BASE64.encode(&Sha256::digest(script.as_bytes())));
         hashes
     });
-    let policy = format!("default-src 'none'; script-src{hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'");
+    let policy = format!(
+        "default-src 'none'; script-src{hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    );
     // Inside a script element only `<` can begin anything.
     let data = serde_json::to_string(answers).unwrap_or_default().replace('<', "\\u003c");
     let [echarts, script] = scripts;

@@ -165,6 +165,12 @@ fn a_report_is_a_page_that_is_not_replaced_by_accident() {
     report(&["--out", "report.md", "--force", "--title", "A [title](x)"], 0);
     let page = std::fs::read_to_string(at.join("report.md")).unwrap();
     assert!(page.starts_with("# A \\[title\\](x)\n\n6 runs in 2 groups, begun on 2026-01-02.\n"), "{page}");
+    // One page in one file, by the ending of its name; texts in it are no markup.
+    report(&["--out", "report.html", "--title", "<script>1</script>"], 0);
+    let page = std::fs::read_to_string(at.join("report.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && !page.contains("<script>1") && page.contains("script-src 'sha256-"), "{page:.200}");
+    assert!(runs.iter().all(|run| page.contains(&format!("\"runs/{run}/clients\":"))) && page.contains("\"compare?run="));
+    assert!(report(&["--out", "report.pdf"], 1).contains("--format html"));
     // Without a file it is data on standard output.
     let output = run(at, &["report", &runs[0]]);
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("# exp\n\n1 run in 1 group"));

@@ -15,8 +15,9 @@ fn at(millis: u64) -> Duration {
 fn stream(seeds: &str, admission: &str) -> Stream {
     let resources = "resources: { master: { cores: 2, memory: 1Gi } }";
     let task = |name: &str, priority: i32| {
+        let priority = format!("priorities: [{{ priority: {priority}, probability: 1 }}]");
         format!(
-            "  - {{ name: {name}, kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist, distributed: {{ epochs: 1 }}, priority: {priority}, {resources} }}\n"
+            "  - {{ name: {name}, kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist, distributed: {{ epochs: 1 }}, {priority}, {resources} }}\n"
         )
     };
     let text =

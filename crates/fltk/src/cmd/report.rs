@@ -1,5 +1,7 @@
 //! `fltk report RUN...`: runs, or the runs of a stream, as a document.
 
+#[cfg(feature = "web")]
+mod html;
 mod markdown;
 
 use std::path::{Path, PathBuf};
@@ -24,12 +26,22 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         let message = format!("`{}` is there already\nhint: `--force` replaces it", out.display());
         return Err(failure(Exit::General, message));
     }
-    let Found { runs, jobs } = find(&args.runs.runs, &args.named)?;
+    let format = format(args)?;
+    let Found { runs, jobs, streams } = find(&args.runs.runs, &args.named)?;
     let descriptions: Vec<RunDescription> = runs.iter().map(|run| run.folder.description().clone()).collect();
     let (comparison, methods) = (compare(&runs), methods::of(&descriptions, catalogues()));
     let content =
         Content { title: args.title.as_deref(), descriptions: &descriptions, comparison: &comparison, methods: &methods, jobs: &jobs };
-    let text = match args.format {
+    let text = match format {
+        #[cfg(feature = "web")]
+        ReportFormat::Html => html::html(&html::Content {
+            title: &markdown::title(&content),
+            runs: &runs,
+            comparison: &comparison,
+            methods: &methods,
+            streams: &streams,
+            made_at: jiff::Timestamp::now(),
+        })?,
         ReportFormat::Md => markdown::markdown(&content),
     };
     match &args.out {
@@ -38,21 +50,40 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The runs and jobs of a report.
+/// Returns the format that was asked for, or that the file's name says.
+fn format(args: &ReportArgs) -> anyhow::Result<ReportFormat> {
+    if let Some(format) = args.format {
+        return Ok(format);
+    }
+    let ending = args.out.as_ref().map(|out| out.extension().unwrap_or_default().to_ascii_lowercase());
+    match ending.as_ref().map(|ending| ending.to_str().unwrap_or_default()) {
+        None | Some("md" | "markdown") => Ok(ReportFormat::Md),
+        #[cfg(feature = "web")]
+        Some("html" | "htm") => Ok(ReportFormat::Html),
+        Some(_) => Err(failure(
+            Exit::General,
+            "the name of the file doesn't say in which format it is to be\nhint: `--format html` or `--format md`",
+        )),
+    }
+}
+
+/// The runs and jobs of a report, and the streams that were named.
 struct Found {
     /// Each once, in the order in which they were named.
     runs: Vec<RunRef>,
     jobs: Vec<JobRow>,
+    streams: Vec<StreamFolder>,
 }
 
 fn find(root: &Path, named: &[PathBuf]) -> anyhow::Result<Found> {
-    let mut found = Found { runs: Vec::new(), jobs: Vec::new() };
+    let mut found = Found { runs: Vec::new(), jobs: Vec::new(), streams: Vec::new() };
     for named in named {
         let stream = if RunFolder::find(root, named).is_ok() { None } else { StreamFolder::find(root, named).ok() };
         let Some(stream) = stream else {
             found.runs.extend(runs::open_all(root, std::slice::from_ref(named))?);
             continue;
         };
+        found.streams.push(stream.clone());
         let rows = jobs::read(stream)?;
         for run in rows.iter().filter_map(|row| row.run.as_ref()) {
             found.runs.push(RunFolder::open(run).and_then(|folder| folder.read()).or_exit(Exit::Records)?);

@@ -47,7 +47,7 @@ async function viewCompare(main, { query, signal }) {
   const more = h("div.charts", null, compared, final, times);
   const grid = h("div.charts.small-multiples", { dataset: { part: "factors" } }, multiples);
   fill(main,
-    h("div.head", null, h("h1", null, `${counted(of.runs.length, "run")} in ${counted(of.groups.length, "group")}`), h("span.links", null, h("a", { href: to(["runs"]) }, "Choose others"))),
+    h("div.head", null, h("h1", null, `${counted(of.runs.length, "run")} in ${counted(of.groups.length, "group")}`), h("span.links", null, !CARRIED && h("a", { href: to(["runs"]) }, "Choose others"))),
     h("p.quiet", null, "A group is runs of the same task and settings that differ in their seeds."),
     more, multiples.length > 0 && [h("h2", null, "Factors"), h("p.quiet.small", null, "Final accuracy, mean and 95 % interval over seeds, by what differs between the groups."), grid],
     testsOf(of, labels), groupsOf(of, labels, factors));
@@ -63,13 +63,26 @@ function groupOf(of, run) {
 function groupLabels(of) {
   const factors = of.factors ?? [];
   const short = shortNames(factors.map((factor) => factor.setting));
-  const areTasksDifferent = new Set(of.groups.map((group) => group.task)).size === of.groups.length;
+  // What every group has says more than what follows from it, such as a strategy's own settings.
+  const [everywhere, elsewhere] = [factors.filter(isEverywhere), factors.filter((factor) => !isEverywhere(factor))];
+  const part = (factor, index) => {
+    const value = factor.values[index];
+    if (value === null || value === undefined || /sha256$/.test(factor.setting)) return null;
+    return typeof value === "string" && /^[A-Za-z]/.test(value) ? value : `${short.get(factor.setting)} ${shown(value)}`;
+  };
+  const named = (these, index, most) => these.map((factor) => part(factor, index)).filter(Boolean).slice(0, most);
+  const brief = of.groups.map((group, index) => named(everywhere, index, 4).join(", "));
   const labels = of.groups.map((group, index) => {
-    if (areTasksDifferent && of.groups.length > 1) return group.task;
-    const parts = factors.map((factor) => [short.get(factor.setting), factor.values[index]]).filter(([, value]) => value !== null && value !== undefined).map(([label, value]) => (typeof value === "string" && /^[A-Za-z]/.test(value) ? value : `${label} ${shown(value)}`));
-    return parts.slice(0, 4).join(", ") || group.task;
+    if (of.groups.length === 1) return group.task;
+    const isClear = brief[index] && brief.indexOf(brief[index]) === brief.lastIndexOf(brief[index]);
+    return (isClear ? brief[index] : [...named(everywhere, index, 4), ...named(elsewhere, index, 3)].join(", ")) || group.task;
   });
   return labels.map((label, index) => (labels.indexOf(label) === labels.lastIndexOf(label) ? label : `${label} (${index + 1})`));
+}
+
+/** Returns true if every group has the setting. */
+function isEverywhere(factor) {
+  return factor.values.every((value) => value !== null && value !== undefined);
 }
 
 function finalChart(of, labels) {
@@ -107,8 +120,9 @@ function intervalSeries(points, isLying) {
 
 /** One small chart for each value of the factor with the fewest values: the other factor along the axis, the third as colors. */
 function smallMultiples(of, factors, labels) {
-  const usable = factors.map((factor) => ({ ...factor, distinct: [...new Set(factor.values.filter((value) => value !== null).map(shown))] })).filter((factor) => factor.distinct.length > 1 && factor.distinct.length <= 40);
-  if (usable.length === 0 || of.groups.length < 3 || !of.groups.some((group) => group.accuracy)) return [];
+  const usable = factors.filter(isEverywhere).map((factor) => ({ ...factor, distinct: [...new Set(factor.values.filter((value) => value !== null).map(shown))] })).filter((factor) => factor.distinct.length > 1 && factor.distinct.length <= 40);
+  const isOneOfNames = usable.length === 1 && usable[0].values.some((value) => typeof value !== "number");
+  if (usable.length === 0 || isOneOfNames || of.groups.length < 3 || !of.groups.some((group) => group.accuracy)) return [];
   const byNumbers = usable.filter((factor) => factor.values.every((value) => value === null || typeof value === "number"));
   const along = byNumbers.sort((a, b) => b.distinct.length - a.distinct.length)[0] ?? [...usable].sort((a, b) => b.distinct.length - a.distinct.length)[0];
   const others = usable.filter((factor) => factor !== along).sort((a, b) => a.distinct.length - b.distinct.length);

@@ -64,7 +64,7 @@ function shortNames(paths) {
   // The type of a strategy is what people call the strategy.
   const ends = (path, parts) => path.replace(/\.(type|name)$/, "").split(".").slice(-parts).join(".");
   const short = (path) => {
-    for (let parts = 1; parts <= 6; parts += 1) {
+    for (let parts = /\.\d+$/.test(path) ? 2 : 1; parts <= 6; parts += 1) {
       if (paths.filter((other) => ends(other, parts) === ends(path, parts)).length < 2) return ends(path, parts);
     }
     return path;

@@ -84,7 +84,7 @@ async function viewRun(main, { parts: [, name], query, signal }) {
     [["step", `by ${unit()}`], ["wall", "by time since the start"], ...(hasTime() ? [["virtual", "by simulated time"]] : [])].map(([value, text]) => h("option", { value, selected: value === (query.get("x") ?? "step") }, text)));
   const link = (text, target, file) => h("a", { href: `${BASE}api/v1/${target}`, onclick: (event) => { event.preventDefault(); download(target, file).catch(complain); } }, text);
   fill(main,
-    h("div.head", null, h("h1", null, name), status, h("span.links", null, h("a", { href: to(["compare"], [["run", name]]) }, "Compare with others"),
+    h("div.head", null, h("h1", null, name), status, h("span.links", null, !CARRIED && h("a", { href: to(["compare"], [["run", name]]) }, "Compare with others"),
       !CARRIED && [link("JSON", path, `${name}.json`), link("CSV", `export?format=csv&run=${segment(name)}`, `${name}.csv`), link("Archive", `${path}/archive`, `${name}.tar`)])),
     h("p.quiet", null, `${summary().kind}: ${[summary().network, summary().dataset].filter(Boolean).join(" on ")}, seed ${summary().seed}, started ${moment(summary().started_at)}`),
     bar, notice, tiles, h("div.controls", null, h("label", null, "Curves ", xChoice)), charts, more, rest);
@@ -253,7 +253,7 @@ function nodesChart({ nodes, summary }) {
 /** Draws one bar of a time line: `[line, from, to]`. */
 function renderBar(params, api) {
   const [from, until] = [api.coord([api.value(1), api.value(0)]), api.coord([api.value(2), api.value(0)])];
-  const height = Math.max(1, api.size([0, 1])[1] * 0.72);
+  const height = Math.min(24, Math.max(1, api.size([0, 1])[1] * 0.72));
   const area = params.coordSys;
   const left = Math.max(area.x, from[0]);
   const right = Math.min(area.x + area.width, Math.max(until[0], from[0] + 1));

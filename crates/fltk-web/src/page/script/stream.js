@@ -114,7 +114,7 @@ function timelineChart(data) {
     return {
       option: {
         grid: { bottom: 58 },
-        legend: { data: line.states.map((state) => ({ name: state, itemStyle: { color: STATE_COLORS[state] ?? "#8b949e" } })), selectedMode: false },
+        legend: { data: line.states.filter((_, index) => bars.some((bar) => bar[3] === index)).map((state) => ({ name: state, itemStyle: { color: STATE_COLORS[state] ?? "#8b949e" } })), selectedMode: false },
         tooltip: { formatter: ({ value }) => { const job = line.jobs[value[4]]; return tip(h("b", null, `${job.job} (${line.classes[job.class]})`), `${line.states[value[3]]} for ${duration(value[2] - value[1])}, from ${duration(value[1])}`, job.nodes.map((node) => line.nodes[node]).join(" "), job.why ?? job.reason ?? ""); } },
         xAxis: { type: "value", name: "time since the stream started", min: 0, max: now || 1, axisLabel: { formatter: (value) => duration(value), showMaxLabel: false } },
         yAxis: { type: "category", inverse: true, data: lines.map((_, index) => String(index)), axisLabel: { formatter: (value) => first[value] ?? "", interval: (index) => first[index] !== "", hideOverlap: true }, axisTick: { show: false }, splitLine: { show: false } },

@@ -43,7 +43,7 @@ pub struct Content<'a> {
 #[must_use]
 pub fn markdown(content: &Content<'_>) -> String {
     let Content { comparison, methods, .. } = content;
-    let mut page = format!("# {}\n\n{}\n", title(content), summary(content));
+    let mut page = format!("# {}\n\n{}\n", escaped(&title(content)), summary(content));
     section(&mut page, "Settings that differ", &factors(comparison));
     section(&mut page, "Final figures", &figures(comparison));
     section(&mut page, "Tests", &tests(comparison));
@@ -64,12 +64,13 @@ fn section(page: &mut String, heading: &str, text: &str) {
     }
 }
 
-fn title(content: &Content<'_>) -> String {
+/// Returns the title as text.
+pub fn title(content: &Content<'_>) -> String {
     let mut names: Vec<&str> = content.descriptions.iter().map(|run| run.experiment.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let names = if names.is_empty() { "No runs".to_owned() } else { names.join(", ") };
-    escaped(content.title.unwrap_or(&names))
+    content.title.map_or(names, str::to_owned)
 }
 
 fn summary(content: &Content<'_>) -> String {
