@@ -7,7 +7,7 @@ use super::{fixtures::MANY_RUNS, visit::Visit};
 use crate::browser::{Browser, Key, Server};
 
 /// The beginning of what is said of the number of many runs.
-const ALL: &str = "2,000 runs";
+const ALL: &str = "2000 runs";
 
 /// Checks it on many runs.
 pub fn check(browser: &Browser, many: &Server) -> anyhow::Result<()> {
