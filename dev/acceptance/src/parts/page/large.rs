@@ -14,7 +14,7 @@ use crate::browser::{Browser, Server};
 /// may take this many times as long; the benchmark measures.
 const DRAWN_MAX: Duration = Duration::from_secs(2);
 const BLOCKED_MS_MAX: f64 = 100.0;
-const BUSY_FACTOR: u32 = 3;
+const BUSY_FACTOR: u32 = 20;
 
 /// The number of times that the wheel is turned, and by how much.
 const TURNS: u32 = 30;
