@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Federated averaging by hand, in one process and in two: what `cargo xtask bench engine` compares fltk with. Prints one line of JSON.
 
-    bench_engine.py loop|two WORK SPLIT DATA
+    bench_engine.py loop|one|two WORK SPLIT DATA      `one` is `loop` on one thread
     bench_engine.py split WORK SPLIT DATA             writes the division and the cohorts that all programs use
 
 WORK is one of those below, SPLIT a file for fltk's partition and selection `file`, DATA a folder with the four files of (Fashion-)MNIST. The loops do
@@ -96,12 +96,12 @@ def accuracy(net, images, labels):
     return right / len(labels)
 
 
-def run(work, split_file, data, num_processes):
+def run(work, split_file, data, num_processes, threads=None):
     import torch
     import torch.distributed as dist
 
-    _, rounds, batch, rate, momentum, test_every, threads = WORKS[work]
-    torch.set_num_threads(threads if num_processes == 1 else 1)
+    _, rounds, batch, rate, momentum, test_every, faster = WORKS[work]
+    torch.set_num_threads(threads or (faster if num_processes == 1 else 1))
     rank = 0
     if num_processes == 2:
         # The second process begins with what the first has imported.
@@ -133,7 +133,7 @@ def run(work, split_file, data, num_processes):
         return right
 
     # Like fltk and Flower, it tests the initial model too.
-    right = test_accuracy()
+    right, first_ended = test_accuracy(), 0.0
     for number, cohort in enumerate(given["cohorts"][:rounds], 1):
         total = sum(len(parts[client]) for client in cohort)
         sums = [torch.zeros_like(value) for value in state]
@@ -145,11 +145,13 @@ def run(work, split_file, data, num_processes):
             for value in sums:
                 dist.all_reduce(value)
         state = sums
+        ended = time.perf_counter()
+        first_ended = ended if number == 1 else first_ended
         if number % test_every == 0:
             right = test_accuracy()
     if rank == 0:
         seconds = time.perf_counter() - began
-        print(json.dumps({"rounds": rounds, "rounds_seconds": seconds, "accuracy": right.item()}))
+        print(json.dumps({"rounds": rounds, "rounds_seconds": seconds, "later_seconds": ended - first_ended, "accuracy": right.item()}))
     if num_processes == 2:
         dist.destroy_process_group()
         if rank == 0:
@@ -162,4 +164,4 @@ if __name__ == "__main__":
         with open(split_file, "w") as file:
             json.dump(split(work, data), file)
     else:
-        run(work, split_file, data, {"loop": 1, "two": 2}[mode])
+        run(work, split_file, data, *{"loop": (1,), "one": (1, 1), "two": (2,)}[mode])

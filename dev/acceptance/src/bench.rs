@@ -11,6 +11,7 @@ mod network;
 mod orchestrator;
 mod page;
 pub mod peers;
+mod python;
 mod step;
 
 use std::path::PathBuf;
@@ -42,6 +43,18 @@ pub enum Bench {
     },
     /// Federated averaging: with fltk, with loops by hand in PyTorch, with Flower and with pfl-research.
     Engine {
+        /// The folder with the four files of MNIST; by default the one where `fltk data fetch mnist` puts them.
+        #[arg(long, value_name = "DIR")]
+        mnist: Option<PathBuf>,
+        /// The number of times that each program is run, in turn; the median is reported.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Federated averaging with nodes in Python: with a loop by hand in PyTorch, with pfl-research, and the time to the first test.
+    Python {
         /// The folder with the four files of MNIST; by default the one where `fltk data fetch mnist` puts them.
         #[arg(long, value_name = "DIR")]
         mnist: Option<PathBuf>,
@@ -121,6 +134,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
         Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
         Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
         Bench::Engine { mnist, repeats, output } => engine::run(checkout, mnist.clone(), *repeats, *output),
+        Bench::Python { mnist, repeats, output } => python::run(checkout, mnist.clone(), *repeats, *output),
         Bench::Network { repeats, output } => network::run(checkout, *repeats, *output),
         Bench::Links { rounds, output } => links::run(checkout, *rounds, *output),
         Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),

@@ -3,7 +3,7 @@
 //! All programs train the clients of one file in the order of its cohorts, in turn, repeatedly, so that other load on the machine affects all of them.
 
 mod alone;
-mod contestants;
+pub(super) mod contestants;
 
 use std::path::PathBuf;
 
@@ -11,21 +11,18 @@ use anyhow::ensure;
 use serde::Serialize;
 
 use self::contestants::{Contestant, Contestants, Measurement};
-use super::{Output, goal::Goal, median, peers};
-use crate::{
-    checkout::Checkout,
-    setup::{debian, libtorch, python},
-};
+use super::{Output, goal::Goal, median};
+use crate::{checkout::Checkout, setup::libtorch};
 
 /// The part of an earlier ratio by which one may differ before it is marked.
 const DRIFT_MAX: f64 = 0.25;
 
 /// A training job, and what is wanted of it.
-struct Work {
-    net: &'static str,
+pub(super) struct Work {
+    pub(super) net: &'static str,
     dataset: &'static str,
     clients: u32,
-    rounds: u32,
+    pub(super) rounds: u32,
     test_every: u32,
     train: &'static str,
     peers: &'static [Peer],
@@ -36,7 +33,7 @@ struct Work {
 }
 
 /// A contestant beside fltk, with the largest allowed parts of what it takes.
-struct Peer {
+pub(super) struct Peer {
     who: Contestant,
     of_wall: Option<f64>,
     of_rounds: Option<f64>,
@@ -61,7 +58,8 @@ const SMALL: Work = Work {
     memory_mb_max: 200.0,
     rounds_seconds_max: Some(0.3),
 };
-const WORK: [Work; 3] = [
+/// The work that is measured.
+pub(super) const WORK: [Work; 3] = [
     SMALL,
     Work {
         net: "McMahan2NN",
@@ -109,20 +107,8 @@ struct Line {
 /// Measures, and prints what each contestant took and which goals are met. `mnist` is a folder with the four files of MNIST; without it, the one where
 /// `fltk data fetch mnist` puts them.
 pub fn run(checkout: &Checkout, mnist: Option<PathBuf>, repeats: u32, output: Output) -> anyhow::Result<()> {
-    debian::fashion_mnist().map_err(|reason| anyhow::anyhow!(reason))?;
-    let mnist = mnist.unwrap_or_else(|| checkout.cache.join("data/mnist"));
-    ensure!(
-        mnist.join("train-images-idx3-ubyte.gz").is_file(),
-        "there is no MNIST in `{}`\nhint: `fltk data fetch mnist`, or `--mnist DIR`",
-        mnist.display()
-    );
-    let tests = python::ensure(checkout)?;
-    let python = peers::ensure(checkout, &tests)?;
-    eprintln!("peers: {}", peers::versions(&python)?);
-    let libtorch = libtorch::ensure(checkout)?;
-    let fltk = checkout.build(&libtorch, &["--release"])?;
-    let rounds = checkout.build(&libtorch, &["--release", "--package", "fltk-torch", "--example", "rounds"])?;
-    let contestants = Contestants { python, fltk, root: checkout.root.clone(), mnist, scratch: tempfile::tempdir()? };
+    let contestants = Contestants::ready(checkout, mnist)?;
+    let rounds = checkout.build(&libtorch::ensure(checkout)?, &["--release", "--package", "fltk-torch", "--example", "rounds"])?;
     let (mut lines, mut goals) = (Vec::new(), Vec::new());
     for work in &WORK {
         let split = contestants.split(work)?;
@@ -210,7 +196,7 @@ mod tests {
     use super::*;
 
     fn taken(wall_seconds: f64) -> Measurement {
-        Measurement { wall_seconds, cpu_seconds: 1.0, memory_mb: 150.0, rounds_seconds: 0.5, accuracy: 0.9 }
+        Measurement { wall_seconds, cpu_seconds: 1.0, memory_mb: 150.0, rounds_seconds: 0.5, later_seconds: 0.4, accuracy: 0.9 }
     }
 
     #[test]

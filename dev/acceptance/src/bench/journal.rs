@@ -41,6 +41,12 @@ pub fn rounds(runs: &Path) -> anyhow::Result<Rounds> {
     Ok(Rounds { began: first.time.checked_sub(taken)?, ended: last.time })
 }
 
+/// Returns the time of the record of the initial model's test, in the only run in `runs`.
+pub fn first_test(runs: &Path) -> anyhow::Result<Timestamp> {
+    let entries = entries(runs)?;
+    Ok(entries.iter().find(|entry| entry.round == Some(0)).context("a journal without a first test")?.time)
+}
+
 /// Returns the ends of the rounds of the only run in `runs`, from the first on, before their tests.
 pub fn ends(runs: &Path) -> anyhow::Result<Vec<Timestamp>> {
     let entries = entries(runs)?;

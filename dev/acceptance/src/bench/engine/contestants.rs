@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -15,8 +15,10 @@ use crate::{
     bench::{
         journal::{self, Rounds},
         measured::{LIMIT, Measured, measured},
+        peers,
     },
-    setup::debian,
+    checkout::Checkout,
+    setup::{debian, libtorch, python},
     sh,
 };
 
@@ -27,8 +29,14 @@ const COHORT: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contestant {
     Fltk,
+    /// The same with a node in Python, of so many workers.
+    Node {
+        workers: u32,
+    },
     /// A loop by hand in one process.
     Loop,
+    /// The same on one thread.
+    One,
     /// The same in two processes.
     Two,
     Flower,
@@ -39,7 +47,9 @@ impl Contestant {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fltk => "fltk",
+            Self::Node { .. } => "node",
             Self::Loop => "loop",
+            Self::One => "one",
             Self::Two => "two",
             Self::Flower => "flower",
             Self::Pfl => "pfl",
@@ -57,6 +67,8 @@ pub struct Measurement {
     pub memory_mb: f64,
     /// The time from the first round to the end of the last, without start, data and end.
     pub rounds_seconds: f64,
+    /// The time from the end of the first round to that of the last, without tests; NaN if it isn't known.
+    pub later_seconds: f64,
     /// The accuracy of the last model.
     pub accuracy: f64,
 }
@@ -65,6 +77,7 @@ pub struct Measurement {
 #[derive(Deserialize)]
 struct Trained {
     rounds_seconds: f64,
+    later_seconds: Option<f64>,
     accuracy: f64,
 }
 
@@ -90,6 +103,21 @@ pub struct Contestants {
 }
 
 impl Contestants {
+    /// Makes everything ready that is measured. `mnist` is a folder with the four files of MNIST; without it, the one where `fltk data fetch mnist` puts them.
+    pub fn ready(checkout: &Checkout, mnist: Option<PathBuf>) -> anyhow::Result<Self> {
+        debian::fashion_mnist().map_err(|reason| anyhow::anyhow!(reason))?;
+        let mnist = mnist.unwrap_or_else(|| checkout.cache.join("data/mnist"));
+        ensure!(
+            mnist.join("train-images-idx3-ubyte.gz").is_file(),
+            "there is no MNIST in `{}`\nhint: `fltk data fetch mnist`, or `--mnist DIR`",
+            mnist.display()
+        );
+        let python = peers::ensure(checkout, &python::ensure(checkout)?)?;
+        eprintln!("peers: {}", peers::versions(&python)?);
+        let fltk = checkout.build(&libtorch::ensure(checkout)?, &["--release"])?;
+        Ok(Self { python, fltk, root: checkout.root.clone(), mnist, scratch: tempfile::tempdir()? })
+    }
+
     /// Writes the division and the cohorts that all programs use, and returns the file.
     pub fn split(&self, work: &Work) -> anyhow::Result<PathBuf> {
         let file = self.scratch.path().join(format!("{}.json", work.net));
@@ -109,20 +137,35 @@ impl Contestants {
         match who {
             Contestant::Fltk => {
                 let experiment = self.scratch.path().join(format!("{}.yaml", work.net));
-                fs::write(&experiment, self.experiment(work, split))?;
+                fs::write(&experiment, self.experiment(work, work.net, work.rounds, split))?;
                 command = self.fltk_run(&experiment, runs.path());
             }
+            Contestant::Node { workers } => command = self.node_run(work, split, workers, work.rounds, runs.path())?,
             Contestant::Loop => peer(&mut command, &["python/bench_engine.py", "loop"]),
+            Contestant::One => peer(&mut command, &["python/bench_engine.py", "one"]),
             Contestant::Two => peer(&mut command, &["python/bench_engine.py", "two"]),
             Contestant::Flower => peer(&mut command, &["python/bench_engine_flower.py"]),
             Contestant::Pfl => peer(&mut command, &["python/bench_engine_pfl.py"]),
         }
         let measured = self.run(who, command)?;
-        if who != Contestant::Fltk {
+        if !matches!(who, Contestant::Fltk | Contestant::Node { .. }) {
             return Ok(measured);
         }
         let Rounds { began, ended } = journal::rounds(runs.path())?;
-        Ok(Measurement { rounds_seconds: ended.duration_since(began).as_secs_f64(), ..measured })
+        let ends = journal::ends(runs.path())?;
+        let later = ends.first().zip(ends.last()).map_or(f64::NAN, |(first, last)| last.duration_since(*first).as_secs_f64());
+        Ok(Measurement { rounds_seconds: ended.duration_since(began).as_secs_f64(), later_seconds: later, ..measured })
+    }
+
+    /// Returns the command that measures a run of the net's twin in Python, over so many rounds.
+    pub fn node_run(&self, work: &Work, split: &Path, workers: u32, rounds: u32, runs: &Path) -> anyhow::Result<Command> {
+        let experiment = self.scratch.path().join(format!("{}-python.yaml", work.net));
+        let net = format!("{{ python: \"{}:{}\" }}", self.root.join("python/nets.py").display(), work.net);
+        fs::write(&experiment, self.experiment(work, &net, rounds, split))?;
+        let mut command = self.fltk_run(&experiment, runs);
+        command.args(["--workers", &workers.to_string()]);
+        command.env("FLTK_PYTHON", &self.python).env("PYTHONPATH", self.root.join("python/fltk/src"));
+        Ok(command)
     }
 
     /// Returns the command that measures a run of `experiment`.
@@ -143,6 +186,7 @@ impl Contestants {
             cpu_seconds,
             memory_mb: memory_bytes / 1e6,
             rounds_seconds: trained.rounds_seconds,
+            later_seconds: trained.later_seconds.unwrap_or(f64::NAN),
             accuracy: trained.accuracy,
         })
     }
@@ -152,8 +196,8 @@ impl Contestants {
     }
 
     /// The experiment. Peers write no checkpoints, so there is one, after the last round.
-    fn experiment(&self, work: &Work, split: &Path) -> String {
-        let Work { net, dataset, clients, rounds, test_every, train, .. } = work;
+    fn experiment(&self, work: &Work, net: &str, rounds: u32, split: &Path) -> String {
+        let Work { dataset, clients, test_every, train, .. } = work;
         let (split, data) = (split.display(), self.data(work).display());
         format!(
             "name: bench-engine
@@ -178,10 +222,10 @@ tasks:
 }
 
 fn trained(who: Contestant, output: &str) -> anyhow::Result<Trained> {
-    if who != Contestant::Fltk {
+    if !matches!(who, Contestant::Fltk | Contestant::Node { .. }) {
         return Ok(serde_json::from_str(output.trim_end().lines().last().unwrap_or_default())?);
     }
     let Run { seconds, steps } = serde_json::from_str(output)?;
     let accuracy = steps.iter().rev().find_map(|step| step.accuracy).context("a run without a test")?;
-    Ok(Trained { rounds_seconds: seconds, accuracy })
+    Ok(Trained { rounds_seconds: seconds, later_seconds: None, accuracy })
 }
