@@ -160,7 +160,7 @@ pub fn make_runs(template: &Template, root: &Path, count: usize) -> anyhow::Resu
 pub fn make_hostile(template: &Template, root: &Path) -> anyhow::Result<Vec<String>> {
     fs::create_dir_all(root)?;
     let mut names: Vec<String> = HOSTILE_NAMES.iter().map(|&name| name.to_owned()).collect();
-    names.push(format!("long-{}", "x".repeat(195)));
+    names.push(format!("long-{}", "x".repeat(95)));
     for name in &names {
         let mut description = template.description.clone();
         let settings = description["hyperparameters"].as_object_mut().context("a run without settings")?;
