@@ -25,12 +25,12 @@ pub const HOSTILE_NAMES: [&str; 5] = [
     "<img src=x onerror=hacked=1>",
     "\"><svg onload=hacked=1>",
     "'+hacked=1+' & \"quoted\" %3Cb%3E #?run=a&b",
-    "\u{202e}kcab ot tnorf\u{202c} \u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{200f}",
+    "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{645}\u{631}\u{62d}\u{628}\u{627}",
     "${hacked=1}`{{hacked=1}}",
 ];
 
 /// A text for the places where one may be longer, and have slashes.
-pub const HOSTILE_TEXT: &str = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>";
+pub const HOSTILE_TEXT: &str = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1> \u{202e}kcab ot tnorf";
 
 /// A real run's files, as far as they are copied.
 pub struct Template {
