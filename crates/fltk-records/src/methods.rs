@@ -26,7 +26,7 @@ use serde::Serialize;
 
 pub use self::text::escaped;
 use self::{bibliography::Bibliography, settings::Settings};
-use crate::{Hyperparameters, RunDescription};
+use crate::{CHANGES_NOTHING, Hyperparameters, RunDescription};
 
 /// The limit on configurations that are told one by one: nobody reads more, and a table of settings says it better.
 pub const CONFIGURATIONS_MAX: usize = 50;
@@ -116,7 +116,8 @@ fn configurations(runs: &[RunDescription]) -> Vec<Configuration<'_>> {
     let mut found: Vec<(String, Configuration<'_>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for run in runs {
-        let settings = run.settings_with_digests().without_later_defaults();
+        let mut settings = run.settings_with_digests().without_later_defaults();
+        settings.0.retain(|name, _| is_told(name));
         let key = settings.key();
         let place = *places.entry(key.clone()).or_insert(found.len());
         if place == found.len() {
@@ -126,6 +127,12 @@ fn configurations(runs: &[RunDescription]) -> Vec<Configuration<'_>> {
         found[place].1.seeds.insert(run.seed.0);
     }
     found.into_iter().map(|(_, configuration)| configuration).collect()
+}
+
+/// Returns true if a setting can matter to a reader: those that change no result don't, but for the names of files, which say what was used.
+fn is_told(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    !CHANGES_NOTHING.contains(&name) || ["path", "python", "torchscript"].contains(&last)
 }
 
 /// Returns the names of the settings that differ.

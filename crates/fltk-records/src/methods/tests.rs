@@ -131,6 +131,16 @@ fn settings_of_earlier_versions_make_no_difference() {
 }
 
 #[test]
+fn settings_that_change_nothing_make_no_difference() {
+    let mut runs = example("fashion-ddp.yaml");
+    let mut patient = runs[0].clone();
+    patient.hyperparameters.0.insert("distributed.timeout".into(), Hyperparameter::Text("1h".into()));
+    runs.push(patient);
+    let text = page(&runs);
+    assert!(!text.contains("configurations") && !text.contains("timeout"), "{text}");
+}
+
+#[test]
 fn hostile_texts_have_no_effect() {
     let mut runs = example("quickstart.yaml");
     let hostile = "x](http://example.org) <b> @key `a` \\input{x} | *y*";

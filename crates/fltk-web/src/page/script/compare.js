@@ -121,8 +121,7 @@ function intervalSeries(points, isLying) {
 /** One small chart for each value of the factor with the fewest values: the other factor along the axis, the third as colors. */
 function smallMultiples(of, factors, labels) {
   const usable = factors.filter(isEverywhere).map((factor) => ({ ...factor, distinct: [...new Set(factor.values.filter((value) => value !== null).map(shown))] })).filter((factor) => factor.distinct.length > 1 && factor.distinct.length <= 40);
-  const isOneOfNames = usable.length === 1 && usable[0].values.some((value) => typeof value !== "number");
-  if (usable.length === 0 || isOneOfNames || of.groups.length < 3 || !of.groups.some((group) => group.accuracy)) return [];
+  if (usable.length === 0 || of.groups.length < 3 || !of.groups.some((group) => group.accuracy)) return [];
   const byNumbers = usable.filter((factor) => factor.values.every((value) => value === null || typeof value === "number"));
   const along = byNumbers.sort((a, b) => b.distinct.length - a.distinct.length)[0] ?? [...usable].sort((a, b) => b.distinct.length - a.distinct.length)[0];
   const others = usable.filter((factor) => factor !== along).sort((a, b) => a.distinct.length - b.distinct.length);

@@ -126,7 +126,8 @@ async function viewRuns(main, { query, signal }) {
   };
   const told = () => {
     const shownRuns = matching().length;
-    count.textContent = shownRuns === table.runs.length ? counted(table.runs.length, "run") : `${shownRuns.toLocaleString("en")} of ${counted(table.runs.length, "run")}`;
+    const all = `${table.runs.length} run${table.runs.length === 1 ? "" : "s"}`;
+    count.textContent = shownRuns === table.runs.length ? all : `${shownRuns} of ${all}`;
     const several = chosen.size || Math.min(shownRuns, COMPARED_MAX);
     fill(compare, chosen.size ? `Compare ${counted(chosen.size, "chosen run")}` : shownRuns > COMPARED_MAX ? `Compare the first ${COMPARED_MAX}` : `Compare ${several === table.runs.length ? "all" : `these ${several}`}`);
     compare.disabled = several === 0;

@@ -47,7 +47,10 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   box.show = (all, { by, order } = {}, columnsNow = columns) => {
     [rows, shownColumns] = [all, columnsNow];
     table.setAttribute("aria-rowcount", String(all.length + 1));
+    // The header that was pressed keeps the focus.
+    const pressed = head.contains(document.activeElement) ? document.activeElement.dataset.sort : undefined;
     fill(head, shownColumns.map((column) => headerOf(column, by, order)));
+    if (pressed) head.querySelector(`[data-sort="${CSS.escape(pressed)}"]`)?.focus();
     drawRows(true);
   };
   return box;

@@ -37,7 +37,8 @@ async function viewStream(main, { parts: [, name], query, signal }) {
     const found = line.jobs.filter((job) => (!state.value || job.state === state.value) && words.every((word) => text(job).includes(word)));
     const now = order();
     jobs.show(inOrder(found, (columns.find((column) => column.key === now.by) ?? columns[4]).sort, now.order), now);
-    count.textContent = found.length === line.jobs.length ? counted(line.jobs.length, "job") : `${found.length.toLocaleString("en")} of ${counted(line.jobs.length, "job")}`;
+    const all = `${line.jobs.length} job${line.jobs.length === 1 ? "" : "s"}`;
+    count.textContent = found.length === line.jobs.length ? all : `${found.length} of ${all}`;
   };
   const drawHead = () => {
     const states = new Map();
@@ -67,7 +68,7 @@ async function viewStream(main, { parts: [, name], query, signal }) {
 }
 
 /** The most bars that are drawn at a time: those side by side are drawn as one. */
-const BARS_MAX = 4000;
+const BARS_MAX = 2000;
 
 /** Puts the jobs of each group on as few lines as possible, so that none cover each other: `{ lines: [group, ...], at: [line of each job] }`. */
 function lanes(jobs, groupOf, groups, now) {
@@ -137,12 +138,14 @@ function timelineChart(data) {
     if (!instance || isListening) return;
     isListening = true;
     // After a zoom the bars in sight are drawn as finely as the picture shows.
-    instance.on("dataZoom", () => {
+    let pause = 0;
+    const finer = () => {
       const [{ startValue, endValue }] = instance.getOption().dataZoom;
       const bars = latest;
       const seen = condensed(bars.filter((bar) => bar[2] >= startValue && bar[1] <= endValue), startValue, endValue);
       instance.setOption({ series: data().states.map((_, index) => ({ data: seen.filter((bar) => bar[3] === index) })) });
-    });
+    };
+    instance.on("dataZoom", () => { clearTimeout(pause); pause = setTimeout(() => figure.isConnected && finer(), 120); });
   };
   return figure;
 }
