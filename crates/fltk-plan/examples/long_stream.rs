@@ -57,7 +57,7 @@ const NODES: u64 = 30;
 /// Pods that fit on a node.
 const PER_NODE: u64 = 4;
 /// Events are noticed at multiples of this time, several at once, as an edge that polls does.
-const STEP_MS: u64 = 5_000;
+const STEP_MS: u64 = 15_000;
 /// The time from a request to the pods, and from the pods to the first step.
 const START_MS: u64 = 6_000;
 /// One of so many jobs fails, for this reason.
