@@ -1,7 +1,5 @@
 //! Folders of runs that were never trained: copies of a real one, with other names, settings and figures, as the program itself would have written them.
 
-#![allow(dead_code, reason = "hostile names and frames are tested by hand until these tests hold")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

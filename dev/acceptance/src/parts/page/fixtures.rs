@@ -1,7 +1,5 @@
 //! The records that the page shows in tests: real runs of seconds, and many that are made from one of them.
 
-#![allow(dead_code, reason = "hostile names and frames are tested by hand until these tests hold")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,7 +1,5 @@
 //! The page and those who mean harm: names that would be programs, other sites, and people without a token.
 
-#![allow(dead_code, reason = "hostile names and frames are tested by hand until these tests hold")]
-
 use std::fs;
 
 use anyhow::ensure;
