@@ -57,7 +57,7 @@ const NODES: u64 = 30;
 /// Pods that fit on a node.
 const PER_NODE: u64 = 4;
 /// Events are noticed at multiples of this time, several at once, as an edge that polls does.
-const STEP_MS: u64 = 5_000;
+const STEP_MS: u64 = 15_000;
 /// The time from a request to the pods, and from the pods to the first step.
 const START_MS: u64 = 6_000;
 /// One of so many jobs fails, for this reason.
@@ -94,9 +94,9 @@ impl World {
                 let spec = orchestrator.job(job).map(|job| &job.spec);
                 let pods = spec.map_or(1, fltk_plan::JobSpec::num_pods);
                 let nodes: Vec<u64> = (0..pods).map(|_| self.place()).collect();
-                // A duration of two minutes in the mean, by the digits of the job's name.
+                // A duration of two minutes and a half in the mean, by the digits of the job's name.
                 let random = u64::from_str_radix(&job.0[..8], 16).unwrap_or(0);
-                let lasts = 30_000 + random % 180_000 * u64::from(pods).min(2);
+                let lasts = 30_000 + random % 220_000 * u64::from(pods).min(2);
                 let running_at = now + START_MS;
                 self.plan(running_at, job, *attempt, Next::Happens(Event::Created { job: job.clone(), attempt: *attempt }));
                 for (pod, node) in (0..pods).zip(&nodes) {

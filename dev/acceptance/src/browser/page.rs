@@ -236,9 +236,13 @@ impl<'b> Page<'b> {
             const element = document.querySelector(selector);
             if (!element) return { problem: 'there is none' };
             element.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });
-            const box = element.getBoundingClientRect();
-            const [left, right] = [Math.max(box.left, 0), Math.min(box.right, innerWidth)];
-            const [top, bottom] = [Math.max(box.top, 0), Math.min(box.bottom, innerHeight)];
+            const { left: l, right: r, top: t, bottom: b } = element.getBoundingClientRect();
+            let [left, right, top, bottom] = [Math.max(l, 0), Math.min(r, innerWidth), Math.max(t, 0), Math.min(b, innerHeight)];
+            for (let at = element.parentElement; at && at !== document.body; at = at.parentElement) {
+                if (getComputedStyle(at).overflow === 'visible') continue;
+                const box = at.getBoundingClientRect();
+                [left, right, top, bottom] = [Math.max(left, box.left), Math.min(right, box.right), Math.max(top, box.top), Math.min(bottom, box.bottom)];
+            }
             const [x, y] = [(left + right) / 2, (top + bottom) / 2];
             const above = document.elementFromPoint(x, y);
             const isFree = above && (element === above || element.contains(above) || above.contains(element) || above.closest('label')?.control === element);

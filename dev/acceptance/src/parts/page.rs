@@ -23,14 +23,16 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let browser = Browser::start()?;
     let few = fixtures.serve(&fixtures.few()?, &[])?;
     let many = fixtures.serve(&fixtures.many()?, &[])?;
-    let tests: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
+    let tests: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
         ("charts and tables", &|| charts::check(&browser, &few)),
         ("the list", &|| list::check(&browser, &many)),
         ("the keyboard", &|| list::check_keyboard(&browser, &few)),
         ("widths and colors", &|| shape::check(&browser, &few)),
         ("many records", &|| large::check(&browser, &many)),
         ("saved charts", &|| saved::check(&browser, &few)),
+        ("hostile names", &|| safety::check_names(&fixtures, &browser)),
         ("tokens", &|| safety::check_token(&fixtures, &browser)),
+        ("other sites", &|| safety::check_other_sites(&browser, &few)),
         ("a run that trains", &|| live::check(&fixtures, &browser)),
     ];
     let mut failed = Vec::new();

@@ -12,10 +12,10 @@ pub fn check(browser: &Browser, few: &Server) -> anyhow::Result<()> {
     visit.is_at("runs")?;
     let runs: Vec<Value> = visit.api("/runs")?;
     let names = |part: &str| runs.iter().filter_map(|run| run["run"].as_str()).filter(|name| name.starts_with(part)).collect::<Vec<_>>();
-    run(&visit, names("three-")[0], &["accuracy", "loss", "clients", "partition", "confusion"])?;
+    run(&visit, names("grid-")[0], &["accuracy", "loss", "clients", "partition", "confusion"])?;
     run(&visit, names("central-")[0], &["accuracy", "loss", "confusion"])?;
     run(&visit, names("nodes-")[0], &["accuracy", "loss", "clients", "partition", "confusion", "nodes"])?;
-    comparison(&visit, &names("three-"))?;
+    comparison(&visit, &names("grid-"))?;
     stream(&visit)?;
     visit.is_calm()
 }
@@ -73,7 +73,7 @@ fn comparison(visit: &Visit<'_>, runs: &[&str]) -> anyhow::Result<()> {
     visit.is_at("compare")?;
     let compared: Value = visit.api(&format!("/compare?{query}"))?;
     let num_groups = compared["groups"].as_array().map_or(0, Vec::len);
-    equal("groups", num_groups, 3)?;
+    equal("groups", num_groups, 4)?;
     let there = visit.charts()?;
     for chart in ["compared", "factors", "final"] {
         ensure!(there.iter().any(|there| there == chart), "the comparison has the charts {there:?}");

@@ -1,7 +1,5 @@
 //! The records that the page shows in tests: real runs of seconds, and many that are made from one of them.
 
-#![allow(dead_code, reason = "hostile names and frames are tested by hand until these tests hold")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,10 +27,10 @@ pub const MANY_JOBS: usize = 15_000;
 /// The name of a long stream.
 pub const LONG: &str = "long";
 
-/// Three strategies with three seeds each, on unequal clients.
-const THREE: &str = "
-name: three
-seeds: [1, 2, 3]
+/// Two strategies with two learning rates and two seeds each, on unequal clients.
+const GRID: &str = "
+name: grid
+seeds: [1, 2]
 tasks:
   - name: t
     kind: federated
@@ -42,7 +40,8 @@ tasks:
     federated: { clients: 12, clients_per_round: 4, rounds: 8, partition: { type: dirichlet, alpha: 0.3 } }
     matrix:
       factors:
-        federated.strategy: [{ type: FedAvg }, { type: FedProx, mu: 1 }, { type: FedAdam, learning_rate: 0.01 }]
+        train.optimizer.learning_rate: [0.02, 0.05]
+        federated.strategy: [{ type: FedAvg }, { type: FedAdam, learning_rate: 0.01 }]
 ";
 
 /// A run without clients.
@@ -117,7 +116,7 @@ impl Fixtures {
     /// If one fails.
     pub fn few(&self) -> anyhow::Result<PathBuf> {
         fs::write(self.path("trace.csv"), "time,class\n0,a\n0,a\n1,a\n")?;
-        [THREE, CENTRAL, NODES, STREAM].iter().try_for_each(|experiment| self.run(experiment, "few"))?;
+        [GRID, CENTRAL, NODES, STREAM].iter().try_for_each(|experiment| self.run(experiment, "few"))?;
         Ok(self.path("few"))
     }
 
@@ -158,7 +157,7 @@ impl Fixtures {
     /// Makes a folder with many runs and a long stream. Both are read without a complaint.
     pub fn many(&self) -> anyhow::Result<PathBuf> {
         let folder = self.runs("many", MANY_RUNS)?;
-        self.long_stream(&folder)?;
+        self.long_stream(&folder, MANY_JOBS)?;
         ensure!(self.num_runs(&folder)? == MANY_RUNS, "the list has another number of runs than were made");
         Ok(folder)
     }
@@ -185,10 +184,10 @@ impl Fixtures {
         command
     }
 
-    /// Writes a long stream into `folder`.
-    pub fn long_stream(&self, folder: &Path) -> anyhow::Result<()> {
+    /// Writes a stream of this many jobs into `folder`.
+    pub fn long_stream(&self, folder: &Path, jobs: usize) -> anyhow::Result<()> {
         let mut command = Command::new(self.examples.join("long_stream"));
-        command.arg(folder).args([LONG, &MANY_JOBS.to_string()]).stdin(Stdio::null());
+        command.arg(folder).args([LONG, &jobs.to_string()]).stdin(Stdio::null());
         sh::run(&mut command, LIMIT)
     }
 

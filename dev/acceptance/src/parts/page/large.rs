@@ -39,6 +39,7 @@ pub struct Felt {
 /// Checks both.
 pub fn check(browser: &Browser, many: &Server) -> anyhow::Result<()> {
     for (what, felt) in [("runs", runs(browser, many)?), ("jobs", jobs(browser, many)?)] {
+        eprintln!("many {what}: {felt:?}");
         ensure!(felt.drawn <= DRAWN_MAX * BUSY_FACTOR, "many {what} are drawn after {:.1} s", felt.drawn.as_secs_f64());
         ensure!(
             felt.blocked_ms <= BLOCKED_MS_MAX * f64::from(BUSY_FACTOR),

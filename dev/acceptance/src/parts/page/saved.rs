@@ -13,7 +13,7 @@ pub fn check(browser: &Browser, few: &Server) -> anyhow::Result<()> {
     let visit = Visit::begin(browser, few, "#/runs")?;
     for (what, view) in views(&visit)? {
         let charts: &[&str] = match what {
-            "run" if view.contains("three-") => &["accuracy", "partition", "confusion"],
+            "run" if view.contains("grid-") => &["accuracy", "partition", "confusion"],
             "compare" => &["compared"],
             "stream" => &["timeline"],
             _ => continue,

@@ -88,7 +88,7 @@ pub fn check(browser: &Browser, few: &Server) -> anyhow::Result<()> {
             visit.is_at(what)?;
             let faint: Vec<String> = visit.page.value(&format!("{FAINT}({CONTRAST_MIN})"))?;
             ensure!(faint.is_empty(), "{view}, {scheme:?}: hard to read:\n{}", faint.join("\n"));
-            grounds.push(visit.page.value::<String>("getComputedStyle(document.body).backgroundColor")?);
+            grounds.push(visit.page.value::<String>("getComputedStyle(document.documentElement).backgroundColor")?);
         }
         ensure!(grounds[0] != grounds[1], "{view} is the same in the light and in the dark");
         visit.page.prefer(Scheme::Light)?;
@@ -102,15 +102,15 @@ pub fn views(visit: &Visit<'_>) -> anyhow::Result<Vec<(&'static str, String)>> {
     let streams: Vec<Value> = visit.api("/streams")?;
     let names = |part: &str| runs.iter().filter_map(|run| run["run"].as_str()).filter(|name| name.starts_with(part)).collect::<Vec<_>>();
     let stream = streams[0]["stream"].as_str().unwrap_or_default();
-    let three: Vec<String> = names("three-").iter().map(|name| format!("run={name}")).collect();
+    let grid: Vec<String> = names("grid-").iter().map(|name| format!("run={name}")).collect();
     Ok(vec![
         ("runs", "#/runs".to_owned()),
-        ("run", format!("#/runs/{}", names("three-")[0])),
+        ("run", format!("#/runs/{}", names("grid-")[0])),
         ("run", format!("#/runs/{}", names("central-")[0])),
         ("run", format!("#/runs/{}", names("nodes-")[0])),
         ("streams", "#/streams".to_owned()),
         ("stream", format!("#/streams/{stream}")),
-        ("compare", format!("#/compare?{}", three.join("&"))),
+        ("compare", format!("#/compare?{}", grid.join("&"))),
     ])
 }
 
