@@ -1,10 +1,15 @@
 "use strict";
 // Data: from the server, or, in a report, from the file itself.
 
+/** Parses an answer. Seeds are texts: many are above 2^53, beyond which numbers of JavaScript skip some. */
+function parsed(text) {
+  return JSON.parse(text, (key, value, context) => (key === "seed" && typeof value === "number" && context?.source ? context.source : value));
+}
+
 /** What a report carries: each answer of the API by its path. Null on a server. */
 const CARRIED = (() => {
   const carrier = document.getElementById("data");
-  return carrier ? JSON.parse(carrier.textContent) : null;
+  return carrier ? parsed(carrier.textContent) : null;
 })();
 
 /** The folder of the page on its server, so that everything works behind a prefix. */
@@ -27,7 +32,7 @@ async function api(path, signal) {
   }
   const response = await fetch(`${BASE}api/v1/${path}`, { headers: authorization(), signal });
   await refuse(response);
-  return response.json();
+  return parsed(await response.text());
 }
 
 async function refuse(response) {
@@ -102,7 +107,7 @@ async function listen(body, heard) {
       const of = (field) => lines.filter((line) => line.startsWith(`${field}:`)).map((line) => line.slice(field.length + 1).replace(/^ /, "")).join("\n");
       const event = of("event");
       if (event === "end") return true;
-      if (event) heard(event, JSON.parse(of("data") || "null"));
+      if (event) heard(event, parsed(of("data") || "null"));
     }
   }
 }

@@ -188,8 +188,11 @@ function seriesChart(name, title, y, data, lines) {
 }
 
 function utilizationChart(data) {
-  const kinds = Object.keys(data().series?.used ?? {});
+  const all = Object.keys(data().series?.used ?? {});
+  // A share and a number have no axis in common: what has no limit is drawn only if nothing has one.
+  const limited = all.filter((kind) => data().series.capacity?.[kind]);
+  const kinds = limited.length ? limited : all;
   const share = (kind) => (series) => { const capacity = series.capacity?.[kind]; return series.used[kind]?.map((used) => (capacity ? (100 * used) / capacity : used)); };
-  const areShares = kinds.every((kind) => data().series.capacity?.[kind]);
+  const areShares = limited.length > 0;
   return kinds.length ? seriesChart("utilization", "Utilization", areShares ? "% of what there is" : "requested", data, kinds.map((kind, index) => [kind, share(kind), PALETTE[index % PALETTE.length]])) : null;
 }
