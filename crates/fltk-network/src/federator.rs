@@ -21,7 +21,7 @@ use std::{
     cell::RefCell,
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::AtomicBool,
         mpsc::{SyncSender, channel, sync_channel},
     },
@@ -253,7 +253,7 @@ impl Federator<'_> {
         let (inputs, for_hub) = mpsc::channel(INPUTS_MAX);
         let (events, answers) = channel();
         let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
-        let over = AtomicBool::new(false);
+        let (over, ended) = (AtomicBool::new(false), Arc::new(OnceLock::new()));
         let Self { mut job, listener, limits, folder, states, report, is_of_settings, metrics } = self;
         let metrics = &*metrics;
         let is_tested_by_clients = matches!(beginning, Beginning::TestedByClients(..));
@@ -315,7 +315,7 @@ impl Federator<'_> {
                 desk = desk.with_tests_at_clients(ClientTests::new(setup.num_wanted(), job.clients.len(), limits.silence));
             }
             spawn(scope, "fed-hub".to_owned(), move || desk.run(for_hub))?;
-            let service = service::Service::new(job, limits, inputs.clone(), folder).map_err(RunError::Thread)?;
+            let service = service::Service::new(job, limits, inputs.clone(), folder, Arc::clone(&ended)).map_err(RunError::Thread)?;
             let server = listener.serve(&runtime, service).map_err(RunError::Thread)?;
             let ticks = inputs.clone();
             drop(inputs);
@@ -340,6 +340,10 @@ impl Federator<'_> {
                 Err(RunError::Stopped { .. }) => None,
                 Err(error) => Some(error.to_string()),
             };
+            if let Some(text) = &text {
+                // It is set once.
+                let _ = ended.set(text.clone());
+            }
             // Nodes are told, and then nobody talks to the hub any more.
             let _ = network.inputs.blocking_send(Input::Finish(text));
             drop(network);

@@ -1,14 +1,18 @@
 //! Tests of federators and nodes over a socket: whatever the nodes, and whatever happens to them, the model is the one of a single process.
 
+#[path = "hostile/client.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod client;
 mod support;
 
 use std::{
+    os::unix::net::UnixListener,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fltk_core::{catalogue::Choice, experiment::FederatedConfig};
@@ -16,9 +20,15 @@ use fltk_fed::{
     drive::RunError,
     round::{Federation, Record, TrainOrder},
 };
-use fltk_network::{federator::NodeReport, hub::Lost, node::Introduction};
+use fltk_network::{
+    federator::{Listener, NodeReport},
+    hub::Lost,
+    node::Introduction,
+    wire::v1::to_node,
+};
 
-use support::{bits, config, dummy, federate, federation, here, introduction, node};
+use client::{Hostile, prepared};
+use support::{bits, config, dummy, federate, federate_on, federation, here, introduction, node};
 
 /// Runs with so many nodes, and returns the bits of the final model.
 fn with_nodes(config: &FederatedConfig, num_nodes: usize) -> Vec<u32> {
@@ -134,7 +144,7 @@ fn what_was_begun_for_an_earlier_start_of_the_federator_never_counts() {
     let expected = bits(&here(again(), &dummy));
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("socket");
-    let (never, interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (never, interrupted, is_gone) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
     let num_joined = AtomicU32::new(0);
     let reports = Mutex::new(Vec::new());
     let report = |report| {
@@ -142,25 +152,95 @@ fn what_was_begun_for_an_earlier_start_of_the_federator_never_counts() {
         reports.lock().expect("no panic").push(report);
     };
     thread::scope(|scope| {
-        let (dummy, path, never, interrupted, num_joined) = (&dummy, &path, &never, &interrupted, &num_joined);
+        let (dummy, path, never, interrupted, is_gone, num_joined) = (&dummy, &path, &never, &interrupted, &is_gone, &num_joined);
         let working = scope.spawn(move || {
             // The first order is begun under the first start, and ends when the node has come back to the second, and has its orders.
             let until_again = |_: &TrainOrder| {
                 interrupted.store(true, Ordering::Relaxed);
-                while num_joined.load(Ordering::Relaxed) < 2 {
+                let began = Instant::now();
+                while num_joined.load(Ordering::Relaxed) < 2 && began.elapsed() < Duration::from_secs(30) {
                     thread::sleep(Duration::from_millis(1));
                 }
                 thread::sleep(Duration::from_millis(100));
             };
-            node(introduction("node"), dummy, path, &until_again, never)
+            let ended = node(introduction("node"), dummy, path, &until_again, never);
+            // Without a node, the second start would wait forever.
+            is_gone.store(true, Ordering::Relaxed);
+            ended
         });
         let stopped = federate(federation(&config, dummy), dummy, path, &report, interrupted, &mut Vec::new());
         assert!(matches!(stopped, Err(RunError::Stopped { .. })), "{stopped:?}");
-        let state = federate(again(), dummy, path, &report, never, &mut Vec::new()).expect("it runs");
+        let state = federate(again(), dummy, path, &report, is_gone, &mut Vec::new()).expect("it runs");
         assert_eq!(bits(&state), expected);
         assert_eq!(working.join().expect("no panic").expect("the first start told it nothing"), "the run is complete");
     });
     let reports = reports.lock().expect("no panic");
     let interrupted = reports.iter().any(|report| matches!(report, NodeReport::Left { reason: Some(Lost::Interrupted), .. }));
     assert!(interrupted, "{reports:?}");
+}
+
+/// A node that calls while a federator ends may have a connection already: it hears that the run is over only if it is.
+#[test]
+fn node_that_is_about_to_take_part_hears_of_an_end_and_of_no_interruption() {
+    for is_interrupted in [false, true] {
+        let dummy = dummy(12);
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = folder.path().join("socket");
+        let listener = Listener::Unix(UnixListener::bind(&path).expect("the folder is there"));
+        let (never, interrupted, goes_on) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let (dummy, path, never, interrupted, goes_on) = (&dummy, &path, &never, &interrupted, &goes_on);
+            let (greeted, has_greeted) = std::sync::mpsc::channel();
+            let (over, is_over) = std::sync::mpsc::channel();
+            let working = scope.spawn(move || {
+                let wait = |_: &TrainOrder| {
+                    while !goes_on.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                };
+                let stop = if is_interrupted { interrupted } else { never };
+                let ended = node(introduction("node"), dummy, path, &wait, stop);
+                over.send(()).expect("somebody waits");
+                ended
+            });
+            let late = scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there are files left");
+                runtime.block_on(async {
+                    let mut session = Hostile::connect(path).await.greet("late").await;
+                    greeted.send(()).expect("somebody waits");
+                    is_over.recv().expect("it ends");
+                    if is_interrupted {
+                        // The federator is told at the same time as the node.
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                    session.say(prepared()).await;
+                    let mut said = Vec::new();
+                    while let Some(message) = session.next().await {
+                        said.push(message);
+                    }
+                    said
+                })
+            });
+            scope.spawn(move || {
+                has_greeted.recv().expect("it greets");
+                if is_interrupted {
+                    interrupted.store(true, Ordering::Relaxed);
+                }
+                goes_on.store(true, Ordering::Relaxed);
+            });
+            let outcome = federate_on(listener, None, federation(&config(), dummy), dummy, &|_| (), interrupted, &mut Vec::new());
+            assert_eq!(outcome.is_err(), is_interrupted, "{outcome:?}");
+            let ended = working.join().expect("no panic");
+            let said = late.join().expect("no panic");
+            let finished = said.iter().find_map(|message| match message {
+                to_node::Message::Finished(finished) => Some(finished.text.as_str()),
+                _ => None,
+            });
+            if is_interrupted {
+                assert!(ended.is_err() && finished.is_none(), "{ended:?} {said:?}");
+            } else {
+                assert_eq!((ended.as_deref(), finished), (Ok("the run is complete"), Some("the run is complete")));
+            }
+        });
+    }
 }

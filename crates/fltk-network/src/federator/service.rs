@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -72,17 +72,25 @@ struct Shared {
     start: [u8; 16],
     /// The sessions that are prepared, by their token.
     sessions: Mutex<BTreeMap<[u8; 16], NodeId>>,
+    /// The end of the run, for people, once it is over. An interrupted one isn't.
+    ended: Arc<OnceLock<String>>,
 }
 
 impl Service {
-    /// Creates the service of a federator that begins now.
+    /// Creates the service of a federator that begins now. `ended` is set when the run is over.
     ///
     /// # Errors
     /// If there are no random numbers.
-    pub(super) fn new(job: Job, limits: Limits, inputs: mpsc::Sender<Input>, folder: Option<Folder>) -> io::Result<Self> {
+    pub(super) fn new(
+        job: Job,
+        limits: Limits,
+        inputs: mpsc::Sender<Input>,
+        folder: Option<Folder>,
+        ended: Arc<OnceLock<String>>,
+    ) -> io::Result<Self> {
         let start = random()?;
         let (serial, sessions) = (AtomicU64::new(0), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { job, limits, inputs, folder, serial, start, sessions }) })
+        Ok(Self { shared: Arc::new(Shared { job, limits, inputs, folder, serial, start, sessions, ended }) })
     }
 }
 
@@ -368,9 +376,9 @@ impl Session {
         let serial = self.shared.serial.fetch_add(1, Ordering::Relaxed);
         let (link, mut unlinked) = oneshot::channel();
         let joined = self.tell(Input::Joined { node, joined, held, to: self.to.clone(), serial, link }).await;
-        if joined.is_err() {
-            // It was about to take part when the run ended.
-            self.say(to_node::Message::Finished(v1::Finished { text: "the run is over".to_owned() })).await?;
+        // It was about to take part when this federator ended. If the run isn't over, the node calls the next start.
+        if let (Err(_), Some(text)) = (&joined, self.shared.ended.get()) {
+            self.say(to_node::Message::Finished(v1::Finished { text: text.clone() })).await?;
         }
         joined?;
         let outcome = self.listen(node, serial, &mut unlinked).await;
