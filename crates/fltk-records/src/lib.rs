@@ -48,7 +48,7 @@ pub use archive::{ArchiveError, Record, RecordKind};
 pub use files::{FileError, read_in};
 pub use glimpse::Glimpse;
 pub use run_folder::{
-    CHANGES_NOTHING, ClientCounts, Host, Hyperparameter, Hyperparameters, PartitionCounts, RunDescription, RunError, RunFolder, RunLock,
-    RunRecorder, RunRef,
+    CHANGES_NOTHING, ClientCounts, FollowedRun, Host, Hyperparameter, Hyperparameters, PartitionCounts, RunDescription, RunError,
+    RunFolder, RunLock, RunRecorder, RunRef,
 };
 pub use stream_folder::{StreamDescription, StreamFolder, StreamTexts};

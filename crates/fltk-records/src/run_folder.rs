@@ -2,6 +2,7 @@
 
 mod description;
 mod error;
+mod followed;
 pub(crate) mod lock;
 mod partition;
 mod recorder;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 pub use self::{
     description::{CHANGES_NOTHING, Host, Hyperparameter, Hyperparameters, RunDescription},
     error::RunError,
+    followed::FollowedRun,
     lock::RunLock,
     partition::{ClientCounts, PartitionCounts},
     recorder::RunRecorder,

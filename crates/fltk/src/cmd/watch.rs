@@ -7,7 +7,7 @@ use std::{
 };
 
 use fltk_records::{
-    RunError, RunFolder, StreamFolder,
+    FollowedRun, RunError, RunFolder, StreamFolder,
     history::Status,
     index::{self, Filter, Sort},
     stream_folder::StreamListing,
@@ -22,7 +22,7 @@ use crate::{
     inputs, locale, output,
     watch::{
         Asked, Look, Screen, View, draw, rows_in_sight,
-        source::{RunSource, Source, StreamSource},
+        source::{Source, StreamSource},
         terminal::{Happened, Terminal},
     },
     work::Work,
@@ -100,7 +100,7 @@ fn open_newest(root: &Path) -> anyhow::Result<Source> {
 }
 
 fn run_in(folder: RunFolder) -> anyhow::Result<Source> {
-    Ok(Source::Run(Box::new(RunSource::open(folder)?)))
+    Ok(Source::Run(Box::new(FollowedRun::open(folder).or_exit(Exit::Records)?)))
 }
 
 fn stream(folder: StreamFolder) -> anyhow::Result<Source> {

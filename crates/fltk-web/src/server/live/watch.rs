@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use fltk_records::{Glimpse, RecordKind, RunFolder};
+use fltk_records::{FollowedRun, Glimpse, RecordKind, RunFolder};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
     time::{Instant, sleep},
@@ -64,12 +64,14 @@ impl Watches {
 async fn look(shared: Shared, followed: Followed, sender: Sender<News>) {
     let mut stopping = shared.stopping.clone();
     let mut seen = Seen::default();
+    // A run, as far as it was read.
+    let read_so_far = Arc::new(Mutex::new(None));
     loop {
         let began = Instant::now();
-        let (what, before) = (followed.clone(), seen.clone());
+        let (what, before, so_far) = (followed.clone(), seen.clone(), Arc::clone(&read_so_far));
         let is_first = sender.borrow().version == 0;
         // A look that finds all readers busy is made the next time.
-        if let Ok((now, run)) = shared.read(move |site| Ok(look_once(site, &what, &before))).await
+        if let Ok((now, run)) = shared.read(move |site| Ok(look_once(site, &what, &before, &so_far))).await
             && (is_first || now != seen)
         {
             seen = now;
@@ -97,8 +99,13 @@ struct Seen {
     streams: Glimpse,
 }
 
-/// Looks at the folders of `followed`; a run that changed is read as well.
-fn look_once(site: &Site, followed: &Followed, before: &Seen) -> (Seen, Option<Result<Arc<RunNow>, ApiError>>) {
+/// Looks at the folders of `followed`; what was added to a run is read as well.
+fn look_once(
+    site: &Site,
+    followed: &Followed,
+    before: &Seen,
+    so_far: &Mutex<Option<FollowedRun>>,
+) -> (Seen, Option<Result<Arc<RunNow>, ApiError>>) {
     let glimpse = |kind, folders: Vec<PathBuf>, before: &Glimpse| Glimpse::of(kind, folders, before);
     let one = |kind, name: &str| site.find(kind, name).map(|path| vec![path]).unwrap_or_default();
     // The folders are seen before they are read, so that what is written meanwhile is a change.
@@ -111,7 +118,10 @@ fn look_once(site: &Site, followed: &Followed, before: &Seen) -> (Seen, Option<R
         }
         Followed::Run(name) => {
             let seen = Seen { runs: glimpse(RecordKind::Run, one(RecordKind::Run, name), &before.runs), streams: Glimpse::default() };
-            let run = (seen != *before || seen.runs.is_empty()).then(|| read(site, name));
+            let run = (seen != *before || seen.runs.is_empty()).then(|| {
+                let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+                read_on(site, name, &mut so_far)
+            });
             (seen, run)
         }
         Followed::Stream(name) => {
@@ -121,6 +131,15 @@ fn look_once(site: &Site, followed: &Followed, before: &Seen) -> (Seen, Option<R
     }
 }
 
-fn read(site: &Site, name: &str) -> Result<Arc<RunNow>, ApiError> {
-    Ok(Arc::new(RunNow::of(&RunFolder::open(site.find(RecordKind::Run, name)?)?.read()?)))
+/// Reads what was added to a run. One that can't be read is forgotten, and read from its beginning the next time.
+fn read_on(site: &Site, name: &str, so_far: &mut Option<FollowedRun>) -> Result<Arc<RunNow>, ApiError> {
+    let path = site.find(RecordKind::Run, name)?;
+    let run = match so_far.take() {
+        Some(mut run) if run.run().folder.path() == path => {
+            run.read_on()?;
+            run
+        }
+        _ => FollowedRun::open(RunFolder::open(path)?)?,
+    };
+    Ok(Arc::new(RunNow::of(so_far.insert(run).run())))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use fltk_plan::{JobId, Orchestrator, StreamEvent, plan::State};
 use fltk_records::{
-    RunFolder, StreamFolder,
+    FollowedRun, RunFolder, StreamFolder,
     history::Status,
     journal::{Added, Follower},
 };
@@ -20,7 +20,7 @@ use super::{
         stream_view::{Known, Series},
         view::StreamView,
     },
-    RunSource, since,
+    since,
 };
 use crate::{
     exit::{Exit, OrExit as _},
@@ -41,7 +41,7 @@ pub struct StreamSource {
     is_orchestrated: bool,
     found: Found,
     /// The runs that are read, by the job's name.
-    followed: BTreeMap<String, RunSource>,
+    followed: BTreeMap<String, FollowedRun>,
 }
 
 /// The folders of runs beside the stream's.
@@ -110,10 +110,10 @@ impl StreamSource {
                 Some(source) if matches!(source.run().status, Status::Finished | Status::Failed) && !is_active => {}
                 Some(source) => {
                     // It may just be replaced: the next look sees it.
-                    let _ = source.refresh();
+                    let _ = source.read_on();
                 }
                 None => {
-                    if let Some(source) = self.run_of(&job.0).and_then(|folder| RunSource::open(folder).ok()) {
+                    if let Some(source) = self.run_of(&job.0).and_then(|folder| FollowedRun::open(folder).ok()) {
                         self.followed.insert(job.0, source);
                     }
                 }
