@@ -22,7 +22,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// True once a curve of the comparison is drawn.
-const OUR_CURVE: &str = "(element => element && (echarts.getInstanceByDom(element)?.getOption().series ?? []).some(series => series.type === 'line' && series.data?.length > 1) && [...element.querySelectorAll('canvas, svg')].some(drawing => drawing.tagName === 'canvas' || drawing.querySelectorAll('path').length > 10))(document.querySelector('figure[data-chart=compared] .chart'))";
+const OUR_CURVE: &str = "(element => element && (globalThis.echarts?.getInstanceByDom(element)?.getOption().series ?? []).some(series => series.type === 'line' && series.data?.length > 1) && [...element.querySelectorAll('canvas, svg')].some(drawing => drawing.tagName === 'canvas' || drawing.querySelectorAll('path').length > 10))(document.querySelector('figure[data-chart=compared] .chart'))";
 
 /// True once TensorBoard has drawn a curve.
 const THEIR_CURVE: &str = "[...document.querySelectorAll('line-chart .series-view > svg path')].some(curve => (curve.getAttribute('d') ?? '').split('L').length > 5)";

@@ -1,6 +1,6 @@
 //! The page while a run trains, and while the server is gone.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use anyhow::ensure;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::{browser::Browser, sh};
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 /// The number of points of the chart of accuracies.
-const POINTS: &str = "(echarts.getInstanceByDom(document.querySelector('figure[data-chart=accuracy] .chart'))?.getOption().series[0]?.data ?? []).filter(point => (point.value ?? point)[1] != null).length";
+const POINTS: &str = "(globalThis.echarts?.getInstanceByDom(document.querySelector('figure[data-chart=accuracy] .chart'))?.getOption().series[0]?.data ?? []).filter(point => (point.value ?? point)[1] != null).length";
 
 /// Runs an experiment while a browser looks on.
 pub fn check(fixtures: &Fixtures, browser: &Browser) -> anyhow::Result<()> {
@@ -21,7 +21,7 @@ pub fn check(fixtures: &Fixtures, browser: &Browser) -> anyhow::Result<()> {
     let list_server = fixtures.serve(&runs, &[])?;
     let list = Visit::begin(browser, &list_server, "#/runs")?;
     list.is_at("runs")?;
-    let mut training = Training(sh::start(&mut command)?);
+    let mut training = Training { child: sh::start(&mut command)?, command };
     // The list learns of the run by itself.
     list.page.wait("document.querySelectorAll('table#runs tbody tr[data-run]').length === 1")?;
     let name = list.rows()?[0].clone();
@@ -62,15 +62,18 @@ fn visit_lost(page: &crate::browser::Page<'_>) -> anyhow::Result<()> {
 }
 
 /// A run, which is killed if the test fails.
-struct Training(std::process::Child);
+struct Training {
+    child: std::process::Child,
+    command: Command,
+}
 
 impl Training {
     fn is_going_on(&mut self) -> anyhow::Result<bool> {
-        Ok(self.0.try_wait()?.is_none())
+        Ok(self.child.try_wait()?.is_none())
     }
 
     fn ends(&mut self) -> anyhow::Result<()> {
-        let status = sh::wait(&mut self.0, &std::process::Command::new("fltk"), RUN_LIMIT)?;
+        let status = sh::wait(&mut self.child, &self.command, RUN_LIMIT)?;
         ensure!(status.success(), "the run failed: {status}");
         Ok(())
     }
@@ -79,7 +82,7 @@ impl Training {
 impl Drop for Training {
     fn drop(&mut self) {
         // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

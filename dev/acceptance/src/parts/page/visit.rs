@@ -57,7 +57,7 @@ pub struct Table {
 const CHART: &str = "(name => {
     const figure = document.querySelector(`figure[data-chart=\"${name}\"]`);
     const element = figure?.querySelector('.chart');
-    const chart = element && echarts.getInstanceByDom(element);
+    const chart = element && globalThis.echarts?.getInstanceByDom(element);
     if (!chart) return null;
     const option = chart.getOption();
     const series = option.series.map(({ type, name, data }) => ({ type, name: String(name ?? ''), data: Array.from(data ?? []) }));
