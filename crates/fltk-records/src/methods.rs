@@ -149,7 +149,7 @@ struct Told {
 }
 
 impl Told {
-    /// Returns the clause's sentence if it is the same for all configurations; otherwise notes it for each.
+    /// Returns the clause's sentence if it is the same for all configurations; otherwise notes it for each, with the settings that it is about.
     fn tell(
         &mut self,
         clause: Clause,
@@ -165,7 +165,11 @@ impl Told {
             sentences.push((clause(&settings, &mut cited), cited));
             about.extend(settings.into_read(varying));
         }
-        if about.is_empty() {
+        // A sentence may be the same although a setting that it depends on differs: another one is about that setting.
+        let is_same = configurations.len() <= CONFIGURATIONS_MAX
+            && sentences.windows(2).all(|pair| pair[0].0 == pair[1].0)
+            && sentences.first().is_some_and(|(sentence, _)| sentence.is_some());
+        if about.is_empty() || is_same {
             let (sentence, cited) = sentences.into_iter().next()?;
             *bibliography = cited;
             return sentence;

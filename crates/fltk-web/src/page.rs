@@ -5,7 +5,7 @@
 //! a report:  one file ── the same script and styles, and the answers of the API that it shows
 //! ```
 //!
-//! The page contains no data of its own and computes nothing that the API doesn't say. Its script is in `page/script`, a file for each view;
+//! The page contains no data of its own, and computes no more than sums, means and shares of what the API says. Its script is in `page/script`, a file for each view;
 //! they are sent as one. ECharts draws the charts; the build script takes it out of the crate `charming`.
 
 pub mod paths;

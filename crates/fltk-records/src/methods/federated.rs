@@ -58,7 +58,15 @@ pub(super) fn rounds(settings: &Settings<'_>, bibliography: &mut Bibliography<'_
         None if settings.text("federated.selection.type") == Some("random") => "uniformly at random, without replacement".to_owned(),
         None => format!("by {}", settings.choice("federated.selection", |name| selections.get(name), bibliography)?),
     };
-    Some(format!("Training took {rounds}, for each of which {} {were} selected {selected}.", counted(cohort, "client")))
+    let cohort = counted(cohort, "client");
+    let strategy = settings.text("federated.strategy.type").and_then(|name| bibliography.catalogues.strategies.get(name));
+    if strategy.is_some_and(|strategy| strategy.buffer.is_some()) {
+        // Clients begin when others answer, and a round is a step of the server.
+        return Some(format!(
+            "Training was asynchronous and took {rounds}, each a step of the server; {cohort} {were} at work at any time, selected {selected}."
+        ));
+    }
+    Some(format!("Training took {rounds}, for each of which {cohort} {were} selected {selected}."))
 }
 
 /// Tells the local training of a round.

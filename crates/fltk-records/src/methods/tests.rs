@@ -38,6 +38,13 @@ fn quickstart_is_told() {
 }
 
 #[test]
+fn asynchronous_rounds_are_told_as_such() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/virtual-time.yaml")).unwrap();
+    let told = page(&runs(&text));
+    assert!(told.contains("FedBuff") && told.contains("Training was asynchronous and took"), "{told}");
+}
+
+#[test]
 fn ranks_are_told() {
     insta::assert_snapshot!("ranks", page(&example("fashion-ddp.yaml")));
 }

@@ -7,6 +7,8 @@ use crate::files;
 
 /// The largest table of jobs that is counted, in bytes: a hundred thousand jobs. A larger one isn't cheap.
 const TABLE_BYTES_MAX: u64 = 32 << 20;
+/// The largest number of states: a table with more isn't one of ours.
+const STATES_MAX: usize = 100;
 /// The column with the state.
 const STATE: &str = "state";
 
@@ -33,9 +35,9 @@ fn count(table: &[u8]) -> Option<BTreeMap<String, u32>> {
     for record in reader.records() {
         let record = record.ok()?;
         let state = record.get(column)?;
-        match states.get_mut(state) {
-            Some(count) => *count += 1,
-            None => drop(states.insert(files::printable(state), 1)),
+        *states.entry(files::printable(state)).or_insert(0) += 1;
+        if states.len() > STATES_MAX {
+            return None;
         }
     }
     Some(states)
@@ -68,6 +70,8 @@ mod tests {
         for table in ["", "a,b\n1,2\n", "state,a\nfailed\n"] {
             assert_eq!(count(table.as_bytes()), None, "{table}");
         }
-        assert_eq!(count(b"a,state\n1,failed\n"), Some([("failed".to_owned(), 1)].into()));
+        let many: String = (0..200).map(|state| format!("{state}\n")).collect();
+        assert_eq!(count(format!("state\n{many}").as_bytes()), None);
+        assert_eq!(count(b"a,state\n1,failed\n2,a\x07\n3,a\x07\n").unwrap().into_values().collect::<Vec<_>>(), [2, 1]);
     }
 }

@@ -1,6 +1,6 @@
 //! `/api/v1/compare`: several runs side by side.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
@@ -17,6 +17,8 @@ use super::{
 
 /// The limit on runs that one request may compare: their journals are in memory together.
 const COMPARED_MAX: usize = 500;
+/// The limit on values of a figure, one for each run and step of any run: some hundred megabytes. Runs of 500 steps are below it.
+const VALUES_MAX: usize = 2_000_000;
 /// The limit on comparisons at the same time, for the same reason.
 pub const COMPARISONS_MAX: usize = 1;
 
@@ -54,5 +56,11 @@ pub fn read(site: &Site, named: &[String]) -> Result<Vec<RunRef>, ApiError> {
         let run = RunFolder::open(site.find(RecordKind::Run, name)?)?.read()?;
         Ok(RunRef { history: run.history.without_details(), ..run })
     };
-    named.iter().map(read).collect()
+    let runs: Vec<RunRef> = named.iter().map(read).collect::<Result<_, ApiError>>()?;
+    let steps: BTreeSet<_> = runs.iter().flat_map(|run| run.history.rows()).map(|row| (row.unit, row.step)).collect();
+    if steps.len().saturating_mul(runs.len()) > VALUES_MAX {
+        let problem = format!("{} runs with {} steps are too many for one comparison\nhint: name fewer of them", runs.len(), steps.len());
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, problem));
+    }
+    Ok(runs)
 }

@@ -6,7 +6,9 @@ mod markdown;
 
 use std::path::{Path, PathBuf};
 
-use fltk_records::{RunDescription, RunFolder, RunRef, StreamFolder, compare::compare, methods, stream_folder::derived::JobRow};
+use fltk_records::{
+    RunDescription, RunError, RunFolder, RunRef, StreamFolder, compare::compare, history::Status, methods, stream_folder::derived::JobRow,
+};
 
 use self::markdown::Content;
 use super::runs;
@@ -29,7 +31,14 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let format = format(args)?;
     let Found { runs, jobs, streams } = find(&args.runs.runs, &args.named)?;
     let descriptions: Vec<RunDescription> = runs.iter().map(|run| run.folder.description().clone()).collect();
-    let (comparison, methods) = (compare(&runs), methods::of(&descriptions, catalogues()));
+    let comparison = compare(&runs);
+    // The setup is that of the runs whose figures are told; of all of them if none has any.
+    let is_counted = |index: usize| {
+        comparison.runs[index].status == Status::Finished && comparison.groups.iter().any(|group| group.runs.contains(&index))
+    };
+    let told: Vec<RunDescription> =
+        descriptions.iter().enumerate().filter(|(index, _)| is_counted(*index)).map(|(_, of)| of.clone()).collect();
+    let methods = methods::of(if told.is_empty() { &descriptions } else { &told }, catalogues());
     let content =
         Content { title: args.title.as_deref(), descriptions: &descriptions, comparison: &comparison, methods: &methods, jobs: &jobs };
     let text = match format {
@@ -78,15 +87,25 @@ struct Found {
 fn find(root: &Path, named: &[PathBuf]) -> anyhow::Result<Found> {
     let mut found = Found { runs: Vec::new(), jobs: Vec::new(), streams: Vec::new() };
     for named in named {
-        let stream = if RunFolder::find(root, named).is_ok() { None } else { StreamFolder::find(root, named).ok() };
-        let Some(stream) = stream else {
-            found.runs.extend(runs::open_all(root, std::slice::from_ref(named))?);
-            continue;
+        let stream = match (RunFolder::find(root, named), StreamFolder::find(root, named)) {
+            (Err(_), Ok(stream)) => stream,
+            // A stream that is damaged, and not merely another kind of folder.
+            (Err(RunError::NotARun { .. }), Err(error)) if !matches!(error, RunError::NotAStream { .. }) => {
+                return Err(error).or_exit(Exit::Records);
+            }
+            _ => {
+                found.runs.extend(runs::open_all(root, std::slice::from_ref(named))?);
+                continue;
+            }
         };
         found.streams.push(stream.clone());
         let rows = jobs::read(stream)?;
         for run in rows.iter().filter_map(|row| row.run.as_ref()) {
-            found.runs.push(RunFolder::open(run).and_then(|folder| folder.read()).or_exit(Exit::Records)?);
+            match RunFolder::open(run).and_then(RunFolder::read) {
+                Ok(run) => found.runs.push(run),
+                // One that was removed, or is damaged, leaves the others.
+                Err(problem) => tracing::warn!("the run of a job is left out: {problem}"),
+            }
         }
         found.jobs.extend(rows);
     }

@@ -24,6 +24,14 @@ function authorization() {
   return token ? { authorization: `Bearer ${token}` } : {};
 }
 
+/** The server answered, but not with what was asked for. */
+class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
 /** Fetches an answer of the API, such as `runs/NAME`. */
 async function api(path, signal) {
   if (CARRIED) {
@@ -39,7 +47,7 @@ async function refuse(response) {
   if (response.ok) return;
   if (response.status === 401) throw new TokenNeeded();
   const answer = await response.json().catch(() => null);
-  throw new Error(answer?.error ?? `the server answered ${response.status}`);
+  throw new Refused(answer?.error ?? `the server answered ${response.status}`, response.status);
 }
 
 /** Downloads an answer, such as an archive, with the token. */
@@ -60,8 +68,9 @@ function setLive(state) {
 }
 
 /**
- * Follows a stream of server-sent events until `signal` is aborted or the event `end` has come. `path` is a function, since a connection that
- * is made again goes on from where the last one was. The browser's own EventSource can't send a token.
+ * Follows a stream of server-sent events until `signal` is aborted, the event `end` has come, or the server refuses it. `path` is a function, since
+ * a connection that is made again goes on from where the last one was. `heard` is also told of the event `connected`: what happened before it is
+ * no event. The browser's own EventSource can't send a token.
  */
 async function follow(path, signal, heard) {
   if (CARRIED) return;
@@ -76,38 +85,65 @@ async function follow(path, signal, heard) {
         setLive("off");
         return;
       }
+      if (!signal.aborted) setLive("lost");
     } catch (problem) {
       if (signal.aborted) return;
-      if (problem instanceof TokenNeeded) {
-        setLive("off");
-        return;
-      }
+      // What has no place now may have one later; what isn't there stays away.
+      const isBusy = problem instanceof Refused && problem.status === 503;
+      if (isBusy) wait = 8000;
+      if (problem instanceof TokenNeeded || problem instanceof Refused) setLive("off");
+      if (problem instanceof TokenNeeded || (problem instanceof Refused && !isBusy)) return;
+      if (!isBusy) setLive("lost");
     }
     if (signal.aborted) return;
-    setLive("lost");
-    await new Promise((go) => {
-      const timer = setTimeout(go, wait);
-      signal.addEventListener("abort", () => { clearTimeout(timer); go(); }, { once: true });
-    });
+    await pause(wait, signal);
     wait = Math.min(wait * 1.6, 8000);
   }
+}
+
+/** Waits so many milliseconds, or until `signal` is aborted. */
+function pause(milliseconds, signal) {
+  return new Promise((go) => {
+    const timer = setTimeout(go, milliseconds);
+    signal.addEventListener("abort", () => { clearTimeout(timer); go(); }, { once: true });
+  });
+}
+
+/** Returns a function that calls `load` unless it is loading, or loaded a short time ago: then once more afterwards. Large answers rest longer. */
+function sparing(load, signal) {
+  let [isBusy, isWanted] = [false, false];
+  return async function again() {
+    isWanted = isBusy;
+    if (isBusy || signal.aborted) return;
+    isBusy = true;
+    const began = performance.now();
+    await load().catch(() => {});
+    await pause(Math.max(300, 4 * (performance.now() - began)), signal);
+    isBusy = false;
+    if (isWanted) again();
+  };
 }
 
 /** Reads events; returns true if the last one was `end`. */
 async function listen(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
+  // A mistake in drawing is no sign that the server is gone.
+  const tell = (event, data) => { try { heard(event, data); } catch (mistake) { console.error(mistake); } };
+  let [rest, isConnected] = ["", false];
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return false;
     const blocks = (rest + value).split(/\r?\n\r?\n/);
     rest = blocks.pop();
     for (const block of blocks) {
+      // The first block, be it a comment, says that the server looks from now on.
+      if (!isConnected) tell("connected", null);
+      isConnected = true;
       const lines = block.split(/\r?\n/);
       const of = (field) => lines.filter((line) => line.startsWith(`${field}:`)).map((line) => line.slice(field.length + 1).replace(/^ /, "")).join("\n");
       const event = of("event");
       if (event === "end") return true;
-      if (event) heard(event, parsed(of("data") || "null"));
+      if (event) tell(event, parsed(of("data") || "null"));
     }
   }
 }

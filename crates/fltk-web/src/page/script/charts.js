@@ -6,9 +6,20 @@ const PALETTE = ["#4269d0", "#e08b00", "#d83a3a", "#2a9d8f", "#7a4fc2", "#6b8e23
 /** Line styles, changed after each round through the colors, and in print. */
 const DASHES = ["solid", "dashed", "dotted"];
 const STATE_COLORS = {
-  pending: "#9aa3ad", waiting: "#d9a441", admitted: "#8fb4e8", starting: "#8fb4e8", running: "#3b74d6", suspending: "#a78bda", suspended: "#a78bda",
+  pending: "#9aa3ad", waiting: "#d9a441", admitted: "#b9d0f2", starting: "#8fb4e8", running: "#3b74d6", suspending: "#6f4fb3", suspended: "#a78bda",
   held: "#c6a3c9", succeeded: "#3c9d5d", failed: "#d0453b", ended: "#8b949e",
 };
+
+let loading = null;
+
+/** Loads the library of charts, which lists don't need, when it is first asked for. A report has it in the file. */
+function library() {
+  if (window.echarts) return Promise.resolve();
+  loading ??= new Promise((done, failed) => {
+    document.head.append(h("script", { src: document.body.dataset.charts, onload: done, onerror: () => { loading = null; failed(new Error("The library of charts can't be loaded.")); } }));
+  });
+  return loading;
+}
 
 /** All charts of the view in sight, which are drawn again when the theme changes and disposed with the view. */
 const drawn = new Set();
@@ -79,7 +90,7 @@ function chart({ name, title, note, look, wide = false, svg = true, height }) {
     fill(table, plainTable(header, rows.slice(0, SHOWN)), rows.length > SHOWN && h("p.quiet", null, `The first ${SHOWN} of ${counted(rows.length, "row")}; the CSV file has all.`));
   };
   figure.redraw = () => {
-    if (!figure.isConnected) return;
+    if (!figure.isConnected || !window.echarts) return;
     instance ??= echarts.init(place, null, { renderer: svg ? "svg" : "canvas" });
     instance.setOption(dressed(look().option, { title }), { replaceMerge: ["series", "xAxis", "yAxis"] });
     figure.dataset.drawn = "true";
@@ -193,7 +204,7 @@ function heatMap({ xs, ys, cells, xName, yName, valueName, low, high, label, isF
     yAxis: { type: "category", data: ys, name: yName, inverse: true, nameLocation: "start", splitLine: { show: false } },
     visualMap: {
       dimension: 2, min, max: max > min ? max : min + 1, calculable: true, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12, precision: 3, textStyle: { color: c.quiet },
-      text: [format(max), format(min)], inRange: { color: shades() },
+      inRange: { color: shades() }, formatter: format,
     },
     series: [{
       type: "heatmap", data: cells, progressive: 4000, itemStyle: { borderWidth: cells.length < 2500 ? 1 : 0, borderColor: c.ground }, emphasis: { itemStyle: { borderColor: c.text, borderWidth: 1 } },

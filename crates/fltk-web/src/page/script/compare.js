@@ -7,27 +7,30 @@ async function viewCompare(main, { query, signal }) {
     fill(main, h("h1", null, "Compare"), h("p.notice.calm", null, "No runs are chosen. ", h("a", { href: to(["runs"]) }, "Choose runs"), " in the table, then press Compare."));
     return;
   }
-  const of = await api(`compare?${new URLSearchParams(names.map((run) => ["run", run]))}`, signal);
+  const [of] = await Promise.all([api(`compare?${new URLSearchParams(names.map((run) => ["run", run]))}`, signal), library()]);
   const factors = of.factors ?? [];
   const labels = groupLabels(of);
-  const figureName = () => (here().query.get("figure") === "loss" && of.steps.some((step) => step.loss) ? "loss" : "accuracy");
-  const mode = () => here().query.get("lines") ?? (of.groups.length <= 12 && of.groups.some((group) => group.runs.length > 1) ? "means" : "runs");
   const unit = of.steps[0]?.unit ?? "round";
+  // Rounds and epochs have no axis in common.
+  const steps = of.steps.filter((step) => step.unit === unit);
+  const [hasAccuracy, hasLoss] = ["accuracy", "loss"].map((figure) => steps.some((step) => step[figure].some(Number.isFinite)));
+  const figureName = () => (hasLoss && (!hasAccuracy || here().query.get("figure") === "loss") ? "loss" : "accuracy");
+  const mode = () => here().query.get("lines") ?? (of.groups.length <= 12 && of.groups.some((group) => group.runs.length > 1) ? "means" : "runs");
 
   const compared = chart({ name: "compared", title: "Curves", wide: true, height: "24rem", note: "", look: () => {
     const figure = figureName();
     const [each, means] = figure === "loss" ? [(step) => step.loss ?? [], (step) => step.groups_loss ?? []] : [(step) => step.accuracy, (step) => step.groups];
     const all = mode() === "means"
       ? of.groups.map((_, index) => {
-        const steps = of.steps.filter((step) => means(step)[index]);
-        return { name: labels[index], color: PALETTE[index % PALETTE.length], points: steps.map((step) => [step.step, means(step)[index].mean]), band: steps.filter((step) => means(step)[index].interval).map((step) => [step.step, ...means(step)[index].interval]) };
+        const there = steps.filter((step) => means(step)[index]);
+        return { name: labels[index], color: PALETTE[index % PALETTE.length], points: there.map((step) => [step.step, means(step)[index].mean]), band: there.filter((step) => means(step)[index].interval).map((step) => [step.step, ...means(step)[index].interval]) };
       })
-      : of.runs.map((run, index) => ({ name: of.groups.length > 1 ? `${labels[groupOf(of, index)]}, seed ${run.seed}` : run.run, color: of.groups.length > 1 && of.groups.length < of.runs.length ? PALETTE[groupOf(of, index) % PALETTE.length] : undefined, points: of.steps.filter((step) => Number.isFinite(each(step)[index])).map((step) => [step.step, each(step)[index]]) }));
+      : of.runs.map((run, index) => ({ name: of.groups.length > 1 ? `${labels[groupOf(of, index)]}, seed ${run.seed}` : run.run, color: of.groups.length > 1 && of.groups.length < of.runs.length ? PALETTE[groupOf(of, index) % PALETTE.length] : undefined, points: steps.filter((step) => Number.isFinite(each(step)[index])).map((step) => [step.step, each(step)[index]]) }));
     const shownCurves = all.filter((curve) => curve.points.length);
     return {
       option: curves({ curves: shownCurves, x: unit, y: `test ${figure}`, isFraction: figure === "accuracy" }),
       header: [unit, ...(mode() === "means" ? shownCurves.flatMap(({ name }) => [name, `${name}, low`, `${name}, high`]) : shownCurves.map(({ name }) => name))],
-      rows: of.steps.map((step) => [step.step, ...shownCurves.flatMap((curve) => {
+      rows: steps.map((step) => [step.step, ...shownCurves.flatMap((curve) => {
         const value = curve.points.find(([at]) => at === step.step)?.[1] ?? null;
         const band = curve.band?.find(([at]) => at === step.step);
         return mode() === "means" ? [value, band?.[1] ?? null, band?.[2] ?? null] : [value];
@@ -35,7 +38,7 @@ async function viewCompare(main, { query, signal }) {
     };
   } });
   const pick = (name, choices, now) => h("select", { "aria-label": name, dataset: { choice: name }, onchange: (event) => { change({ [name]: event.target.value }); draw([...drawn]); } }, choices.map(([value, text]) => h("option", { value, selected: value === now }, text)));
-  compared.querySelector(".tools").before(pick("lines", [["means", "mean and 95 % interval over seeds"], ["runs", "every run"]], mode()), of.steps.some((step) => step.loss) ? pick("figure", [["accuracy", "accuracy"], ["loss", "loss"]], figureName()) : "");
+  compared.querySelector(".tools").before(pick("lines", [["means", "mean and 95 % interval over seeds"], ["runs", "every run"]], mode()), hasLoss && hasAccuracy ? pick("figure", [["accuracy", "accuracy"], ["loss", "loss"]], figureName()) : "");
 
   const times = of.times?.length ? chart({ name: "times", title: "Accuracy by simulated time", look: () => {
     const all = of.groups.map((_, index) => ({ name: labels[index], points: of.times.filter((time) => time.groups[index]).map((time) => [time.virtual_seconds, time.groups[index].mean]), band: of.times.filter((time) => time.groups[index]?.interval).map((time) => [time.virtual_seconds, ...time.groups[index].interval]) })).filter((curve) => curve.points.length);
@@ -105,7 +108,7 @@ function intervalSeries(points, isLying) {
   const place = (at, value) => (isLying ? [value, at] : [at, value]);
   return [
     {
-      type: "custom", silent: true, encode: isLying ? { x: [0, 1], y: 2 } : { y: [0, 1], x: 2 }, z: 1,
+      type: "custom", silent: true, clip: true, encode: isLying ? { x: [0, 1], y: 2 } : { y: [0, 1], x: 2 }, z: 1,
       data: points.filter((point) => point.of.interval).map((point) => ({ value: [...point.of.interval, point.at], itemStyle: { color: point.color } })),
       renderItem: (params, api) => {
         const [low, high] = [api.coord(place(api.value(2), api.value(0))), api.coord(place(api.value(2), api.value(1)))];
@@ -120,7 +123,7 @@ function intervalSeries(points, isLying) {
 
 /** One small chart for each value of the factor with the fewest values: the other factor along the axis, the third as colors. */
 function smallMultiples(of, factors, labels) {
-  const usable = factors.filter(isEverywhere).map((factor) => ({ ...factor, distinct: [...new Set(factor.values.filter((value) => value !== null).map(shown))] })).filter((factor) => factor.distinct.length > 1 && factor.distinct.length <= 40);
+  const usable = factors.filter(isEverywhere).map((factor) => ({ ...factor, distinct: [...new Set(factor.values.map(String))] })).filter((factor) => factor.distinct.length > 1 && factor.distinct.length <= 40);
   if (usable.length === 0 || of.groups.length < 3 || !of.groups.some((group) => group.accuracy)) return [];
   const byNumbers = usable.filter((factor) => factor.values.every((value) => value === null || typeof value === "number"));
   const along = byNumbers.sort((a, b) => b.distinct.length - a.distinct.length)[0] ?? [...usable].sort((a, b) => b.distinct.length - a.distinct.length)[0];
@@ -134,8 +137,8 @@ function smallMultiples(of, factors, labels) {
   return (faceted ? faceted.distinct : [null]).slice(0, MULTIPLES_MAX).map((facet) => chart({
     name: "factors", title: facet === null ? `By ${short.get(along.setting)}` : `${short.get(faceted.setting)} ${facet}`, note: "",
     look: () => {
-      const members = of.groups.map((group, index) => ({ group, index })).filter(({ group, index }) => group.accuracy && (facet === null || shown(faceted.values[index]) === facet));
-      const colorOf = (index) => (colored ? PALETTE[colored.distinct.indexOf(shown(colored.values[index])) % PALETTE.length] : PALETTE[0]);
+      const members = of.groups.map((group, index) => ({ group, index })).filter(({ group, index }) => group.accuracy && (facet === null || String(faceted.values[index]) === facet));
+      const colorOf = (index) => (colored ? PALETTE[colored.distinct.indexOf(String(colored.values[index])) % PALETTE.length] : PALETTE[0]);
       const keys = colored ? colored.distinct : [labels[0]];
       return {
         option: {
@@ -143,7 +146,7 @@ function smallMultiples(of, factors, labels) {
           tooltip: { trigger: "item", formatter: ({ data }) => tip(h("b", null, data.label ?? ""), data.words ?? "") },
           xAxis: { type: "category", data: xs, name: short.get(along.setting) }, yAxis: { type: "value", min: Math.floor(low * 50) / 50, max: Math.ceil(high * 50) / 50, axisLabel: { formatter: (value) => number(value, 3) } },
           series: keys.flatMap((key, line) => {
-            const mine = members.filter(({ index }) => !colored || shown(colored.values[index]) === key).map(({ group, index }) => ({ at: xs.indexOf(shown(along.values[index])), of: group.accuracy, color: colorOf(index), index })).filter((point) => point.at >= 0).sort((a, b) => a.at - b.at);
+            const mine = members.filter(({ index }) => !colored || String(colored.values[index]) === key).map(({ group, index }) => ({ at: xs.indexOf(String(along.values[index])), of: group.accuracy, color: colorOf(index), index })).filter((point) => point.at >= 0).sort((a, b) => a.at - b.at);
             const [whiskers] = intervalSeries(mine, false);
             return [whiskers, { name: key, type: "line", color: PALETTE[line % PALETTE.length], symbolSize: 7, data: mine.map((point) => ({ value: [point.at, point.of.mean], label: { show: false }, words: `${labels[point.index]}: ${meanWithInterval(point.of)}` })) }];
           }),
@@ -156,10 +159,10 @@ function smallMultiples(of, factors, labels) {
 }
 
 function testsOf(of, labels) {
-  const untested = of.untested?.filter((pair) => pair.figure === "accuracy") ?? [];
+  const untested = of.untested ?? [];
   const reasons = { one_value: "a group has a single finished run, so nothing is known of its spread", no_spread: "the values don't vary" };
   const notes = [
-    ...Object.entries(Object.groupBy(untested, (pair) => pair.reason)).map(([reason, pairs]) => `${counted(pairs.length, "pair")} of groups can't be tested: ${reasons[reason] ?? reason}.`),
+    ...Object.entries(Object.groupBy(untested, (pair) => pair.reason)).map(([reason, pairs]) => `${counted(pairs.length, "difference")} can't be tested: ${reasons[reason] ?? reason}.`),
     ...(of.pairs_left_out ? [`${counted(of.pairs_left_out, "pair")} of groups are left out: only the first twenty groups are tested.`] : []),
   ].map((text) => h("p.quiet.small", null, text));
   if (!of.tests?.length) return notes.length ? [h("h2", null, "Tests"), notes] : null;

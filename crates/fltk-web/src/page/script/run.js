@@ -3,7 +3,7 @@
 
 async function viewRun(main, { parts: [, name], query, signal }) {
   const path = `runs/${segment(name)}`;
-  let report = await api(path, signal);
+  let [report] = await Promise.all([api(path, signal), library()]);
   let clients = null;
   const status = h("span", null);
   const tiles = h("div.tiles", null);
@@ -91,11 +91,15 @@ async function viewRun(main, { parts: [, name], query, signal }) {
   drawHead();
   drawCurves();
   drawMore();
-  fill(rest, settingsOf(report), classesOf(report), checkpointsOf(report), environmentOf(report));
+  drawRest();
+
+  function drawRest() {
+    fill(rest, settingsOf(report), classesOf(report), checkpointsOf(report), environmentOf(report));
+  }
 
   function drawMore() {
     disposeIn(more);
-    const figures = [clientsChart(clients, query), partitionChart(report), confusionChart(rows()), nodesChart(report)].filter(Boolean);
+    const figures = [clientsChart(clients, query), partitionChart(report), confusionChart(rows(), report.partition?.names), nodesChart(report)].filter(Boolean);
     fill(more, figures);
     draw(figures);
   }
@@ -103,29 +107,39 @@ async function viewRun(main, { parts: [, name], query, signal }) {
     api(`${path}/clients`, signal).then((answer) => { clients = answer; drawMore(); main.dataset.clients = "drawn"; }).catch((problem) => { if (!signal.aborted) more.append(h("p.quiet", null, problem.message)); });
   }
 
-  if (CARRIED || summary().status !== "running") return;
-  let hurry = 0;
-  follow(() => `${path}/live?after=${rows().at(-1)?.step ?? -1}`, signal, (event, news) => {
+  if (CARRIED || summary().status === "finished") return;
+  const isFederated = () => summary().kind === "federated";
+  const againClients = sparing(async () => {
+    if (!isFederated()) return;
+    clients = await api(`${path}/clients`, signal);
+    if (signal.aborted) return;
+    drawMore();
+    main.dataset.clients = "drawn";
+  }, signal);
+  const hear = (event, news) => {
     if (event !== "rows") return;
     report = { ...report, summary: news.summary, rows: news.reset ? news.rows : [...rows().filter((row) => row.step < (news.rows[0]?.step ?? Infinity)), ...news.rows] };
     drawHead();
     drawCurves();
-    // What clients did is fetched again at most every three seconds.
-    clearTimeout(hurry);
-    hurry = setTimeout(async () => {
-      if (signal.aborted || summary().kind !== "federated") return;
-      clients = await api(`${path}/clients`, signal).catch(() => clients);
-      if (!signal.aborted) { drawMore(); main.dataset.clients = "drawn"; }
-    }, 1500);
-  }).then(async () => {
-    if (signal.aborted) return;
-    report = await api(path, signal).catch(() => report);
-    if (signal.aborted) return;
-    drawHead();
-    drawCurves();
-    drawMore();
-    fill(rest, settingsOf(report), classesOf(report), checkpointsOf(report), environmentOf(report));
-  });
+    againClients();
+  };
+  const after = () => (rows().length ? `?after=${rows().at(-1).step}` : "");
+  (async () => {
+    // What was interrupted or has failed may be resumed: it is looked at now and then.
+    const RESUMED_EVERY = 15_000;
+    while (!signal.aborted) {
+      await follow(() => `${path}/live${after()}`, signal, hear);
+      if (signal.aborted) return;
+      report = await api(path, signal).catch(() => report);
+      if (signal.aborted) return;
+      drawHead();
+      drawCurves();
+      drawMore();
+      drawRest();
+      if (summary().status === "finished") return;
+      await pause(RESUMED_EVERY, signal);
+    }
+  })();
 }
 
 /** Returns the seconds that as many more steps take, by the last ten. */
@@ -156,7 +170,7 @@ function clientsChart(clients, query) {
   const often = [...frequency].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, HEAT_CLIENTS).map(([client]) => client).sort((a, b) => a - b);
   const cells = () => (kind() === "accuracy" ? clients.tested.map(([round, client, accuracy]) => [round, client, accuracy]) : clients.trained.map((row) => [row[0], row[1], kinds[kind()][1](row), row[6]]));
   const figure = chart({
-    name: "clients", title: "Clients", wide: true, svg: false, height: `${Math.min(34, Math.max(15, 7 + often.length * 0.55))}rem`,
+    name: "clients", title: "Clients", wide: true, svg: false, height: `${Math.min(36, Math.max(15, 11 + often.length * (often.length > 40 ? 0.5 : 0.9)))}rem`,
     note: frequency.size > often.length ? `the ${often.length} of ${frequency.size.toLocaleString("en")} that took part most often` : `${counted(frequency.size, "client")}; gray: selected, but didn't count`,
     look: () => {
       const rounds = clients.rounds;
@@ -212,11 +226,12 @@ function classColor(index, classes) {
   return classes <= PALETTE.length ? PALETTE[index] : `hsl(${Math.round((index * 360) / classes)} 55% ${index % 2 ? 62 : 48}%)`;
 }
 
-function confusionChart(rows) {
+/** Draws the last confusion matrix; `known` are the names of classes, if they are known. */
+function confusionChart(rows, known) {
   const last = rows.findLast((row) => row.test?.confusion);
   const confusion = last?.test.confusion;
   if (!confusion || confusion.length > 100) return null;
-  const names = confusion.map((_, index) => String(index));
+  const names = confusion.map((_, index) => known?.[index] ?? String(index));
   return chart({
     name: "confusion", title: "Confusion matrix", note: `${last.unit} ${last.step}; share of each true class`, height: "22rem", svg: confusion.length <= 20,
     look: () => ({
@@ -224,7 +239,7 @@ function confusionChart(rows) {
         xs: names, ys: names, xName: "predicted", yName: "true class", valueName: "share of the class", low: 0, high: 1, label: false, isFraction: true,
         cells: confusion.flatMap((row, line) => { const sum = row.reduce((a, b) => a + b, 0); return row.map((count, column) => [column, line, sum ? count / sum : 0, `${sum ? ((100 * count) / sum).toFixed(1) : 0} % (${number(count)} of ${number(sum)})`]); }),
       }),
-      header: ["true class", ...names.map((label) => `predicted ${label}`)], rows: confusion.map((row, index) => [index, ...row]),
+      header: ["true class", ...names.map((label) => `predicted ${label}`)], rows: confusion.map((row, index) => [names[index], ...row]),
     }),
   });
 }
@@ -264,7 +279,7 @@ function renderBar(params, api) {
 function settingsOf({ description }) {
   const all = Object.entries(description.hyperparameters);
   const list = h("dl.settings", { id: "settings" });
-  const shownSettings = (word) => fill(list, all.filter(([path, value]) => `${path}=${value}`.toLowerCase().includes(word)).map(([path, value]) => h("div", null, h("dt", null, path), h("dd.mono", null, shown(value)))));
+  const shownSettings = (word) => fill(list, all.filter(([path, value]) => `${path}=${value}`.toLowerCase().includes(word)).map(([path, value]) => h("div", null, h("dt", null, path), h("dd.mono", null, String(value)))));
   shownSettings("");
   return [h("h2", null, "Settings"), h("div.controls", null, h("input", { type: "search", placeholder: "Find a setting", "aria-label": "Find a setting", oninput: (event) => shownSettings(event.target.value.toLowerCase()) })), list];
 }

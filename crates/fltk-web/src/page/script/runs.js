@@ -50,7 +50,7 @@ class RunTable {
     let text = this.texts.get(run);
     if (text === undefined) {
       const named = [run.run, run.experiment, run.task, run.kind, run.network, run.dataset, run.status, `seed=${run.seed}`, run.failure ?? ""];
-      text = [...named, ...this.varying.map((path) => `${path}=${shown(this.value(run, path))}`)].join("\n").toLowerCase();
+      text = [...named, ...this.varying.map((path) => `${path}=${this.value(run, path) ?? ""}`)].join("\n").toLowerCase();
       this.texts.set(run, text);
     }
     return text;
@@ -99,18 +99,18 @@ async function viewRuns(main, { query, signal }) {
   const matching = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = settingFilters();
-    return table.runs.filter((run) => (!status.value || run.status === status.value) && wanted.every(([path, value]) => value === "*" || shown(table.value(run, path)) === value) && table.fits(run, words));
+    return table.runs.filter((run) => (!status.value || run.status === status.value) && wanted.every(([path, value]) => value === "*" || String(table.value(run, path) ?? "") === value) && table.fits(run, words));
   };
   const comparedRuns = () => (chosen.size ? [...chosen] : matching().slice(0, COMPARED_MAX).map((run) => run.run));
   const columnsNow = () => {
     const extra = (here().query.get("columns") ?? "").split(",").filter((path) => path in table.settings);
     const pick = { key: "pick", title: h("span.visually-hidden", null, "compare"), cell: (run) => h("input", { type: "checkbox", checked: chosen.has(run.run), "aria-label": `Compare ${run.run}`, onchange: (event) => { if (event.target.checked) chosen.add(run.run); else chosen.delete(run.run); told(); } }) };
-    return [pick, ...RUN_COLUMNS, ...extra.map((path) => ({ key: path, title: table.short.get(path), number: table.settings[path].values.every((value) => typeof value === "number"), cell: (run) => shown(table.value(run, path)), sort: (run) => table.value(run, path) }))];
+    return [pick, ...RUN_COLUMNS, ...extra.map((path) => ({ key: path, title: table.short.get(path), number: table.settings[path].values.every((value) => typeof value === "number"), cell: (run) => String(table.value(run, path) ?? ""), sort: (run) => table.value(run, path) }))];
   };
   const drawFilters = () => {
     fill(adder, h("option", { value: "" }, "filter by a setting…"), [...table.varying, ...table.paths.filter((path) => !table.varying.includes(path))].map((path) => h("option", { value: path }, path)));
     fill(filters, search, status, adder, settingFilters().map(([path, value]) => {
-      const values = [...new Set(table.settings[path]?.values ?? [])].map(shown).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const values = [...new Set(table.settings[path]?.values ?? [])].map(String).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       const choice = h("select", { "aria-label": path, dataset: { setting: path }, onchange: () => { change({ [`set.${path}`]: choice.value }); show(); } }, ["*", ...values].map((one) => h("option", { value: one, selected: one === value }, one === "*" ? "any" : one)));
       return h("span.chip", null, table.short.get(path) ?? path, " ", choice, h("button.plain", { type: "button", "aria-label": `Remove the filter by ${path}`, onclick: () => { change({ [`set.${path}`]: null }); show(); } }, "×"));
     }));
@@ -155,11 +155,11 @@ async function viewRuns(main, { query, signal }) {
   const skippedNotice = () => fill(notice, table.skipped.length > 0 && h("details.notice", null, h("summary", null, `${counted(table.skipped.length, "folder")} can't be read`), table.skipped.slice(0, 50).map(({ run, problem }) => h("p", null, `${run}: ${problem}`))),
     table.runs.length === 0 && h("p.notice.calm", null, "There are no runs yet. `fltk run examples/quickstart.yaml` makes one; it appears here while it trains."));
   skippedNotice();
-  follow(() => "live", signal, async () => {
-    const answer = await api("table", signal).catch(() => null);
-    if (!answer || signal.aborted) return;
+  follow(() => "live", signal, sparing(async () => {
+    const answer = await api("table", signal);
+    if (signal.aborted) return;
     table = new RunTable(answer);
     skippedNotice();
     show();
-  });
+  }, signal));
 }

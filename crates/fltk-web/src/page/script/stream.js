@@ -1,21 +1,29 @@
 "use strict";
 // The view of one stream: its jobs on a time line, the queue and what is used of the place over time, and the jobs as a table.
 
+/** The states in which a job has no place, or can't use it. */
+const WAITS = new Set(["waiting", "suspended", "held"]);
+
+/** Returns the time up to which a stream is known: now, or when its orchestrator was last heard of. */
+function endOf(line) {
+  return line.now ?? line.series.at.at(-1) ?? 0;
+}
+
 async function viewStream(main, { parts: [, name], query, signal }) {
   const path = `streams/${segment(name)}`;
-  let line = await api(`${path}/timeline`, signal);
+  let [line] = await Promise.all([api(`${path}/timeline`, signal), library()]);
   const tiles = h("div.tiles", null);
   const badge = h("span", null);
   const charts = h("div.charts", null);
   const count = h("p.quiet", { id: "count", role: "status" });
   const timeline = timelineChart(() => line);
-  const queue = seriesChart("queue", "Queue", "jobs", () => line, ["waiting", "running", "suspended"].map((key) => [key, (series) => series[key], STATE_COLORS[key]]));
+  const queue = seriesChart("queue", "Queue", () => "jobs", () => line, () => ["waiting", "running", "suspended"].map((key) => [key, (series) => series[key], STATE_COLORS[key]]));
   const utilization = utilizationChart(() => line);
 
   const search = h("input", { type: "search", id: "search", value: query.get("search") ?? "", placeholder: "Search jobs: a class, a state, a node, why it waits", "aria-label": "Search jobs", oninput: () => { change({ search: search.value }); showJobs(); } });
   const state = h("select", { id: "status", "aria-label": "State", onchange: () => { change({ state: state.value }); showJobs(); } });
   const order = () => ({ by: here().query.get("sort") ?? "arrived", order: here().query.get("order") ?? "asc" });
-  const waited = (job) => line.states.reduce((sum, spanName, index) => (/waiting|suspend|held/.test(spanName) ? sum + job.spans.filter((span) => span[0] === index).reduce((all, [, from, until]) => all + ((until ?? line.now ?? from) - from), 0) : sum), 0);
+  const waited = (job) => line.states.reduce((sum, spanName, index) => (WAITS.has(spanName) ? sum + job.spans.filter((span) => span[0] === index).reduce((all, [, from, until]) => all + (until ?? endOf(line)) - from, 0) : sum), 0);
   const response = (job) => (job.ended !== null && job.ended !== undefined && job.arrived !== null ? job.ended - job.arrived : null);
   const why = (job) => job.why ?? (job.state === "succeeded" ? "" : job.reason ?? "");
   const columns = [
@@ -58,13 +66,13 @@ async function viewStream(main, { parts: [, name], query, signal }) {
     h("p.quiet", null, `experiment ${line.experiment}, started ${moment(line.started_at)}`), tiles, charts, h("h2", null, "Jobs"), h("div.controls", null, search, state, count), jobs);
   fill(charts, timeline, queue, utilization);
   update();
-  if (CARRIED || !line.is_orchestrated) return;
-  follow(() => `${path}/live`, signal, async () => {
-    const answer = await api(`${path}/timeline`, signal).catch(() => null);
-    if (!answer || signal.aborted) return;
+  if (CARRIED) return;
+  follow(() => `${path}/live`, signal, sparing(async () => {
+    const answer = await api(`${path}/timeline`, signal);
+    if (signal.aborted) return;
     line = answer;
     update();
-  });
+  }, signal));
 }
 
 /** The most bars that are drawn at a time: those side by side are drawn as one. */
@@ -96,7 +104,7 @@ function timelineChart(data) {
   let latest = [];
   const look = () => {
     const line = data();
-    const now = line.now ?? Math.max(0, ...line.jobs.map((job) => job.ended ?? job.arrived ?? 0));
+    const now = endOf(line);
     const groups = group() === "node" ? [...line.nodes, "no node"] : line.classes;
     const groupOf = (job) => (group() === "node" ? job.nodes[0] ?? line.nodes.length : job.class);
     let { lines, at } = lanes(line.jobs, groupOf, groups.length, now);
@@ -174,11 +182,11 @@ function condensed(bars, from, until) {
 function seriesChart(name, title, y, data, lines) {
   return chart({ name, title, look: () => {
     const { series } = data();
-    const there = lines.filter(([, of]) => of(series)?.some(Boolean));
+    const there = lines().filter(([, of]) => of(series)?.some(Boolean));
     return {
       option: {
         legend: { data: there.map(([label]) => label) }, tooltip: { trigger: "axis", formatter: (points) => tip(h("b", null, duration(points[0].value[0])), points.map((point) => h("div", null, h("span", { style: `color: ${point.color}` }, "● "), `${point.seriesName}: ${number(point.value[1])}`))) },
-        xAxis: { type: "value", name: "time since the stream started", min: 0, max: "dataMax", splitNumber: 4, axisLabel: { formatter: (value) => duration(value), showMaxLabel: false }, splitLine: { show: false } }, yAxis: { type: "value", name: y, min: 0 },
+        xAxis: { type: "value", name: "time since the stream started", min: 0, max: "dataMax", splitNumber: 4, axisLabel: { formatter: (value) => duration(value), showMaxLabel: false }, splitLine: { show: false } }, yAxis: { type: "value", name: y(), min: 0 },
         dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
         series: there.map(([label, of, color]) => ({ name: label, type: "line", step: "end", symbol: "none", color, areaStyle: { opacity: 0.12 }, data: series.at.map((at, index) => [at, of(series)[index]]) })),
       },
@@ -188,11 +196,13 @@ function seriesChart(name, title, y, data, lines) {
 }
 
 function utilizationChart(data) {
-  const all = Object.keys(data().series?.used ?? {});
   // A share and a number have no axis in common: what has no limit is drawn only if nothing has one.
-  const limited = all.filter((kind) => data().series.capacity?.[kind]);
-  const kinds = limited.length ? limited : all;
+  const kinds = () => {
+    const { used = {}, capacity = {} } = data().series;
+    const limited = Object.keys(used).filter((kind) => capacity[kind]);
+    return { areShares: limited.length > 0, names: limited.length ? limited : Object.keys(used) };
+  };
   const share = (kind) => (series) => { const capacity = series.capacity?.[kind]; return series.used[kind]?.map((used) => (capacity ? (100 * used) / capacity : used)); };
-  const areShares = limited.length > 0;
-  return kinds.length ? seriesChart("utilization", "Utilization", areShares ? "% of what there is" : "requested", data, kinds.map((kind, index) => [kind, share(kind), PALETTE[index % PALETTE.length]])) : null;
+  if (!kinds().names.length) return null;
+  return seriesChart("utilization", "Utilization", () => (kinds().areShares ? "% of what there is" : "requested"), data, () => kinds().names.map((kind, index) => [kind, share(kind), PALETTE[index % PALETTE.length]]));
 }

@@ -15,5 +15,5 @@ async function viewStreams(main, { signal }) {
   };
   fill(main, h("div.head", null, h("h1", null, "Streams")), h("p.quiet", null, "A stream is jobs that arrive over time and wait for their place."), list);
   await show();
-  follow(() => "live", signal, () => show().catch(() => {}));
+  follow(() => "live", signal, sparing(show, signal));
 }

@@ -16,15 +16,12 @@ use super::super::runs::{
     },
     number,
 };
-use crate::output::counted;
+use crate::{output::counted, spark};
 
 /// The limit on rows of a table, since a page of more is read by nobody: `fltk runs export` has all.
 const ROWS_MAX: usize = 200;
 /// The number of characters of a curve.
 const CURVE_CHARS_MAX: usize = 40;
-/// The levels of a curve, from its lowest value to its highest.
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
 /// The content of a report.
 pub struct Content<'a> {
     /// The title; the names of the experiments if there is none.
@@ -165,33 +162,21 @@ fn curves(comparison: &Comparison) -> String {
     let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
     let rows = of_groups.iter().filter_map(|(group, curve)| {
         let ((first, _), (last, end)) = (curve.first()?, curve.last()?);
-        Some(vec![group_name(*group), sparkline(curve, low, high), format!("{first} to {last}"), number(Some(*end))])
+        let values: Vec<f64> = curve.iter().map(|(_, value)| *value).collect();
+        Some(vec![
+            group_name(*group),
+            spark::within(&values, (low, high), CURVE_CHARS_MAX, true),
+            format!("{first} to {last}"),
+            number(Some(*end)),
+        ])
     });
     let name = if has_accuracy { "mean accuracy" } else { "mean loss" };
     let table = table(&["group", name, "steps", "at the end"], rows);
     if table.is_empty() {
         table
     } else {
-        format!("{table}\nAll curves have one scale: {} is {low:.4}, {} is {high:.4}.", LEVELS[0], LEVELS[LEVELS.len() - 1])
+        format!("{table}\nAll curves have one scale: {} is {low:.4}, {} is {high:.4}.", spark::RANGE.0, spark::RANGE.1)
     }
-}
-
-/// Returns a curve as characters, of evenly spaced points, the last included.
-fn sparkline(curve: &[(u32, f64)], low: f64, high: f64) -> String {
-    let num = curve.len().min(CURVE_CHARS_MAX);
-    let place = |index: usize| if num < 2 { curve.len() - 1 } else { index * (curve.len() - 1) / (num - 1) };
-    (0..num).filter_map(|index| curve.get(place(index))).map(|(_, value)| level(*value, low, high)).collect()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of the number of levels, from 0 to 1"
-)]
-fn level(value: f64, low: f64, high: f64) -> char {
-    let share = if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 1.0 };
-    LEVELS[((share * LEVELS.len() as f64) as usize).min(LEVELS.len() - 1)]
 }
 
 fn jobs(jobs: &[JobRow]) -> String {
@@ -241,17 +226,6 @@ fn environment(methods: &Methods) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn curves_keep_their_ends_and_share_a_scale() {
-        let curve: Vec<(u32, f64)> = (0..100).map(|step| (step, f64::from(step))).collect();
-        let line = sparkline(&curve, 0.0, 99.0);
-        assert_eq!((line.chars().count(), line.chars().next(), line.chars().last()), (40, Some('▁'), Some('█')));
-        assert_eq!(sparkline(&curve[..1], 0.0, 99.0), "▁");
-        assert_eq!(sparkline(&curve[98..], 0.0, 99.0), "██");
-        assert_eq!(sparkline(&[(1, 0.5), (2, 0.5)], 0.5, 0.5), "██");
-        assert_eq!(sparkline(&[], 0.0, 1.0), "");
-    }
 
     #[test]
     fn long_tables_are_cut() {

@@ -3,15 +3,19 @@
 use fltk_records::{
     history::Status,
     index::{self, Filter, Sort},
+    summary::Curve,
 };
 
 use super::number;
 use crate::{
     cli::{Cli, ListArgs, Output, RunOrder, RunStatus},
     exit::{Exit, OrExit as _},
-    inputs, output,
+    inputs, locale, output, spark,
     work::Work,
 };
+
+/// The number of characters of a curve.
+const CURVE_CHARS_MAX: usize = 12;
 
 /// Prints the runs that `args` select.
 ///
@@ -33,7 +37,8 @@ pub fn run(cli: &Cli, args: &ListArgs) -> anyhow::Result<()> {
         tracing::info!("there are no {}runs in `{}`", if filter == Filter::default() { "" } else { "such " }, root.display());
         return Ok(());
     }
-    let mut table = output::table(&["run", "task", "seed", "status", "step", "accuracy", "best", "train s"], &[2, 4, 5, 6, 7]);
+    let mut table = output::table(&["run", "task", "seed", "status", "step", "accuracy", "best", "curve", "train s"], &[2, 4, 5, 6, 8]);
+    let is_unicode = locale::is_unicode();
     for run in listing.runs {
         let step = match (run.step, run.num_steps) {
             (Some(step), Some(steps)) => format!("{step}/{steps}"),
@@ -47,10 +52,17 @@ pub fn run(cli: &Cli, args: &ListArgs) -> anyhow::Result<()> {
             step,
             number(run.accuracy),
             number(run.best_accuracy),
+            curve(run.curve.as_ref(), is_unicode),
             format!("{:.1}", run.train_seconds),
         ]);
     }
     output::text(&table.to_string())
+}
+
+/// Returns a run's curve, scaled to its own range.
+fn curve(curve: Option<&Curve>, is_unicode: bool) -> String {
+    let values: Vec<f64> = curve.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value).collect();
+    spark::line(&values, CURVE_CHARS_MAX, is_unicode)
 }
 
 fn status(status: RunStatus) -> Status {
