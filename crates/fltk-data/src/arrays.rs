@@ -26,11 +26,12 @@ const FORMAT: u32 = 1;
 /// The alignment of an array's numbers in its file, as NumPy itself has it.
 const ALIGNMENT: usize = 64;
 
-/// Writes `dataset` and the samples that each client trains on into `folder`, which is there and empty.
+/// Writes `dataset` and the samples that each client trains on into `folder`, which is there and empty. `own` is the name of the client if the data set
+/// is that of one alone.
 ///
 /// # Errors
 /// If a file can't be written, or the samples are too many to make.
-pub fn write(folder: &Path, dataset: &Dataset, parts: &Division, seed: Seed) -> io::Result<()> {
+pub fn write(folder: &Path, dataset: &Dataset, parts: &Division, seed: Seed, own: Option<&str>) -> io::Result<()> {
     if dataset.is_too_large_to_make() {
         return Err(io::Error::other(format!("{} samples are made when they are used, and too many to write", dataset.train.len())));
     }
@@ -63,6 +64,7 @@ pub fn write(folder: &Path, dataset: &Dataset, parts: &Division, seed: Seed) -> 
         "augmentation": match dataset.preparation.augmentation { Augmentation::None => "none", Augmentation::FlipAndCrop => "flip_and_crop" },
         "data": hex::encode(training_digest(dataset)),
         "seed": seed.0,
+        "client": own,
     });
     // It comes last: a folder that has it is complete.
     std::fs::write(folder.join("arrays.json"), format!("{description:#}\n"))
@@ -162,7 +164,7 @@ mod tests {
     fn arrays_are_numpys_and_have_all_samples() {
         let dataset = load(&DatasetConfig::named("fashion-mnist-mini"), Path::new(""), &Locations { cache: None, local: vec![] }).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &dataset, &vec![vec![3, 1], vec![], vec![7]].into(), Seed(9)).unwrap();
+        write(folder.path(), &dataset, &vec![vec![3, 1], vec![], vec![7]].into(), Seed(9), Some("clinic")).unwrap();
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
         let Split::Images(set) = &dataset.train else { panic!("images") };
         let pixels = read("train-inputs.npy");
@@ -175,6 +177,7 @@ mod tests {
         assert!(read("ends.npy").ends_with(&ends));
         let description: serde_json::Value = serde_json::from_slice(&read("arrays.json")).unwrap();
         assert_eq!((&description["kind"], &description["seed"]), (&json!("images"), &json!(9)));
+        assert_eq!(description["client"], json!("clinic"));
         assert_eq!(description["data"], json!(hex::encode(training_digest(&dataset))));
     }
 }

@@ -1,6 +1,6 @@
 //! Resource amounts by name, as Kubernetes counts them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use fltk_core::experiment::Quantity;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -14,8 +14,10 @@ const NANOS_MAX: i128 = Quantity::NANOS_MAX;
 /// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and any other resource of a node, in billionths. A resource without an entry is zero.
 ///
 /// In JSON the amounts are Kubernetes quantities: a number couldn't hold the bytes of a large node in billionths.
+///
+/// A planner copies and compares amounts all the time, and there are few in each: an ascending list with shared names is much faster than a map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Amounts(BTreeMap<String, i128>);
+pub struct Amounts(Vec<(Arc<str>, i128)>);
 
 impl Amounts {
     /// The empty set of amounts.
@@ -27,19 +29,37 @@ impl Amounts {
     /// The same amounts, with `name` set to `nanos` billionths.
     #[must_use]
     pub fn with(mut self, name: &str, nanos: i128) -> Self {
-        self.0.insert(name.to_owned(), nanos.clamp(-NANOS_MAX, NANOS_MAX));
+        let nanos = nanos.clamp(-NANOS_MAX, NANOS_MAX);
+        match self.find(name) {
+            Ok(index) => self.0[index].1 = nanos,
+            Err(index) => self.0.insert(index, (name.into(), nanos)),
+        }
         self
+    }
+
+    /// The index of the entry `name`, or the one that it would have.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| (**other).cmp(name))
+    }
+
+    /// The amount of `name`, as an entry that is zero if there was none.
+    fn entry(&mut self, name: &Arc<str>) -> &mut i128 {
+        let index = self.find(name).unwrap_or_else(|index| {
+            self.0.insert(index, (Arc::clone(name), 0));
+            index
+        });
+        &mut self.0[index].1
     }
 
     /// The amount of `name`, in billionths.
     #[must_use]
     pub fn get(&self, name: &str) -> i128 {
-        self.0.get(name).copied().unwrap_or(0)
+        self.find(name).map_or(0, |index| self.0[index].1)
     }
 
     /// Each resource's name and its amount in billionths.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i128)> {
-        self.0.iter().map(|(name, nanos)| (name.as_str(), *nanos))
+        self.0.iter().map(|(name, nanos)| (&**name, *nanos))
     }
 
     /// Each resource's name and its amount as the shortest exact quantity.
@@ -51,8 +71,10 @@ impl Amounts {
     #[must_use]
     pub fn max(mut self, other: &Self) -> Self {
         for (name, nanos) in &other.0 {
-            let most = self.0.entry(name.clone()).or_insert(*nanos);
-            *most = (*most).max(*nanos);
+            match self.find(name) {
+                Ok(index) => self.0[index].1 = self.0[index].1.max(*nanos),
+                Err(index) => self.0.insert(index, (Arc::clone(name), *nanos)),
+            }
         }
         self
     }
@@ -60,7 +82,7 @@ impl Amounts {
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
-            let sum = self.0.entry(name.clone()).or_insert(0);
+            let sum = self.entry(name);
             *sum = sum.saturating_add(*nanos).clamp(-NANOS_MAX, NANOS_MAX);
         }
     }
@@ -68,7 +90,7 @@ impl Amounts {
     /// Subtracts `other`; amounts may become negative.
     pub fn subtract(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
-            let rest = self.0.entry(name.clone()).or_insert(0);
+            let rest = self.entry(name);
             *rest = rest.saturating_sub(*nanos).clamp(-NANOS_MAX, NANOS_MAX);
         }
     }
@@ -76,7 +98,7 @@ impl Amounts {
     /// The names of the resources of which `asked` wants more than there is here, ascending; empty if it fits.
     #[must_use]
     pub fn lacks<'a>(&self, asked: &'a Self) -> Vec<&'a str> {
-        asked.0.iter().filter(|(name, nanos)| **nanos > self.get(name)).map(|(name, _)| name.as_str()).collect()
+        asked.0.iter().filter(|(name, nanos)| **nanos > self.get(name)).map(|(name, _)| &**name).collect()
     }
 
     /// The largest fraction of any of these amounts that `asked` takes, `0..`; infinite if it asks for a resource that isn't here.
@@ -98,7 +120,7 @@ impl<'de> Deserialize<'de> for Amounts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
         let amount = |(name, text): (String, String)| match text.parse::<Quantity>() {
-            Ok(quantity) => Ok((name, quantity.nanos())),
+            Ok(quantity) => Ok((name.into(), quantity.nanos())),
             Err(error) => Err(D::Error::custom(format!("`{}` of `{}`: {error}", text.escape_debug(), name.escape_debug()))),
         };
         texts.into_iter().map(amount).collect::<Result<_, _>>().map(Self)

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -33,18 +34,24 @@ impl Stamp {
 
 /// Folders of runs or streams as they were seen at one moment: two that are equal had the same events and the same writers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glimpse(BTreeMap<PathBuf, (Option<Stamp>, bool)>);
+pub struct Glimpse(BTreeMap<PathBuf, Look>);
+
+/// A folder: its files, the time at which its lock was last taken, and whether it is held.
+type Look = (Option<Stamp>, Option<SystemTime>, bool);
 
 impl Glimpse {
     /// Looks at the folders of `kind` at `paths`, which were seen before as in `earlier`. A folder that has not changed since, and had no
-    /// writer, is taken to have none: the first thing that a writer does is to write.
+    /// writer, is taken to have none: the first thing that a writer does is to take the lock, and to
+    /// write its name into it.
     #[must_use]
     pub fn of(kind: crate::RecordKind, paths: impl IntoIterator<Item = PathBuf>, earlier: &Self) -> Self {
         let look = |path: PathBuf| {
             let stamp = Stamp::of(&path, kind.description()).ok();
-            let was_idle = earlier.0.get(&path).is_some_and(|(before, is_locked)| *before == stamp && !is_locked);
+            // Whoever takes it writes into it.
+            let taken = fs::symlink_metadata(path.join(run_folder::LOCK)).and_then(|metadata| metadata.modified()).ok();
+            let was_idle = earlier.0.get(&path).is_some_and(|(before, then, is_locked)| (*before, *then) == (stamp, taken) && !is_locked);
             let is_locked = !was_idle && run_folder::is_locked(&path);
-            (path, (stamp, is_locked))
+            (path, (stamp, taken, is_locked))
         };
         Self(paths.into_iter().map(look).collect())
     }

@@ -11,7 +11,11 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -28,7 +32,7 @@ use crate::{
 };
 
 /// The version of the schema: it changes whenever the tables, [`RunSummary`] or [`Hyperparameters`] change.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 /// Distinguishes our index from other programs' databases, which are never touched: `fltk` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_746b;
 /// The time to wait for another process that is updating the index.
@@ -36,6 +40,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of indexes that are kept; beyond it, the least recently used are removed. An index has a few kilobytes, or megabytes for
 /// thousands of runs.
 const INDEXES_MAX: usize = 64;
+/// The limit on threads that read runs: each holds one run's history.
+const READERS_MAX: usize = 4;
 /// The number of SQLite virtual machine steps between two calls of the progress handler.
 const STEPS: i32 = 1000;
 /// The limits on calls of the progress handler, per run and for an empty index: ten times what is normally needed. An index that takes more
@@ -268,29 +274,62 @@ fn our_schema() -> rusqlite::Result<Schema> {
 
 /// Reads the folders whose journal or description changed, and removes from the index those that no longer exist.
 fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunError)>, Problem> {
-    let mut skipped = Vec::new();
+    let (mut skipped, mut changed) = (Vec::new(), Vec::new());
     index.execute_batch("CREATE TEMP TABLE present (name TEXT PRIMARY KEY) STRICT;")?;
+    let is_present = |path: &Path| index.prepare_cached("INSERT INTO present VALUES (?1)")?.execute(params![name(path)]);
     for path in folders {
-        let read = match Stamp::of(path, DESCRIPTION) {
-            Ok(stamp) if is_current(index, path, stamp)? => Ok(()),
-            Ok(stamp) => match RunFolder::open(path.clone()).and_then(RunFolder::read) {
-                Ok(run) => {
-                    insert(index, &name(path), stamp, &RunSummary::of(&run), &run.folder.description().hyperparameters)?;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error.into()),
-        };
-        match read {
-            Ok(()) => {
-                index.execute("INSERT INTO present VALUES (?1)", params![name(path)])?;
+        match Stamp::of(path, DESCRIPTION) {
+            Ok(stamp) if is_current(index, path, stamp)? => {
+                is_present(path)?;
             }
-            Err(error) => skipped.push((path.clone(), error)),
+            Ok(stamp) => changed.push((path, stamp)),
+            Err(error) => skipped.push((path.clone(), error.into())),
         }
     }
+    for ((path, stamp), read) in changed.iter().zip(read_all(&changed)) {
+        match read {
+            Ok((summary, settings)) => {
+                insert(index, &name(path), *stamp, &summary, &settings)?;
+                is_present(path)?;
+            }
+            Err(error) => skipped.push(((*path).clone(), error)),
+        }
+    }
+    skipped.sort_by(|(one, _), (other, _)| one.cmp(other));
     index.execute_batch("DELETE FROM runs WHERE name NOT IN (SELECT name FROM present); DROP TABLE present;")?;
     Ok(skipped)
+}
+
+/// What the index has of a run.
+type Summarized = Result<(RunSummary, Hyperparameters), RunError>;
+
+/// Reads these folders, several at a time: parsing the journals of thousands of runs takes seconds.
+fn read_all(folders: &[(&PathBuf, Stamp)]) -> Vec<Summarized> {
+    let read = |path: &PathBuf| {
+        let run = RunFolder::open(path.clone()).and_then(RunFolder::read)?;
+        Ok((RunSummary::of(&run), run.folder.description().hyperparameters.clone()))
+    };
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, Summarized)> {
+        let places = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
+        places.map_while(|place| Some((place, read(folders.get(place)?.0)))).collect()
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let num_others = cores.min(READERS_MAX).min(folders.len()).saturating_sub(1);
+    let mut found = thread::scope(|scope| {
+        // Without a further thread, the others do its work.
+        let others: Vec<_> = (0..num_others).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+        let mut found = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => found.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    });
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, summarized)| summarized).collect()
 }
 
 /// Returns true if the index is up to date with the folder. The status of a run without an end also depends on whether it is being written.

@@ -5,6 +5,7 @@ mod archive;
 mod compare;
 mod export;
 mod host;
+mod kept;
 mod live;
 mod page;
 mod pipe;
@@ -39,7 +40,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::{answer::ApiError, live::Watches};
+use self::{answer::ApiError, kept::Kept, live::Watches};
 pub use self::{
     host::{HostName, HostNameError},
     prefix::{Prefix, PrefixError},
@@ -47,7 +48,7 @@ pub use self::{
 use crate::Token;
 
 /// The limit on requests that read files at the same time: each has a thread, and holds in memory at most one run's history (or a list of
-/// all records). Requests that wait for a slow client aren't counted: each of those holds the same, plus half a megabyte that waits to be
+/// all records, of which up to four are read at a time). Requests that wait for a slow client aren't counted: each of those holds the same, plus half a megabyte that waits to be
 /// sent.
 const READERS_MAX: usize = 16;
 /// The time that a request waits for a permit to read files.
@@ -103,6 +104,8 @@ struct Shared {
     live: Arc<Semaphore>,
     /// The folders that are followed.
     watches: Arc<Watches>,
+    /// The answers that take long.
+    kept: Arc<Kept>,
     /// True once the server was asked to stop: nobody follows anything any more.
     stopping: watch::Receiver<bool>,
     /// True if pages of other sites must be kept out. A browser reveals them: they reach the server under their own host names.
@@ -139,6 +142,7 @@ fn router(site: Site, knows_its_names: bool, stopping: watch::Receiver<bool>) ->
         comparisons: permits(compare::COMPARISONS_MAX),
         live: permits(live::LIVE_MAX),
         watches: Arc::default(),
+        kept: Arc::default(),
         stopping,
         knows_its_names,
     };

@@ -6,12 +6,8 @@ use fltk_core::experiment::Duration;
 use fltk_plan::{JobId, Orchestrator, StreamEvent, plan::Job};
 use fltk_records::{
     StreamFolder,
-    stream_folder::{
-        derived::{self, JobRow},
-        timeline::Timeline,
-    },
+    stream_folder::derived::{self, JobRow},
 };
-use jiff::Timestamp;
 
 use crate::{
     cli::{Cli, Output},
@@ -46,12 +42,13 @@ pub fn read(folder: StreamFolder) -> anyhow::Result<Vec<JobRow>> {
 ///
 /// # Errors
 /// If the folder is damaged.
-pub fn timeline(folder: StreamFolder) -> anyhow::Result<Timeline> {
+#[cfg(feature = "web")]
+pub fn timeline(folder: StreamFolder) -> anyhow::Result<fltk_records::stream_folder::timeline::Timeline> {
     let begun = Begun::open(folder)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
     let orchestrator = begun.look_back(&replay.entries)?;
     let files = JobFiles::of(&begun.folder);
-    let now = begun.folder.is_taken().then(|| begun.elapsed(Timestamp::now()));
+    let now = begun.folder.is_taken().then(|| begun.elapsed(jiff::Timestamp::now()));
     let run = |job: &JobId| Some(files.run(job)?.file_name()?.to_string_lossy().into_owned());
     Ok(fltk_plan::timeline::timeline(&orchestrator, begun.folder.description(), now, &run))
 }

@@ -14,6 +14,12 @@ const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 86_400.0;
 
+/// Returns a figure such as an accuracy or a loss with four decimals; a large one in powers of ten, so that it takes no more room.
+#[must_use]
+pub fn figure(value: f64) -> String {
+    if value.abs() < 1e5 { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
 /// The unit in which work is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {

@@ -169,6 +169,7 @@ impl Begun {
     ///
     /// # Errors
     /// Those of [`look`](Self::look).
+    #[cfg(feature = "web")]
     pub fn look_back(&self, entries: &[Entry<StreamEvent>]) -> anyhow::Result<Orchestrator<'_>> {
         Orchestrator::looking_back(self.stream.clone(), |spec| self.adapt(spec), entries).or_exit(Exit::Experiment)
     }

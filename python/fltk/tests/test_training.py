@@ -137,6 +137,29 @@ class Trains(unittest.TestCase):
             with self.assertRaisesRegex(SettingsError, words):
                 self.training()
 
+    def test_samples_of_another_client_are_refused(self) -> None:
+        def opens(client: str | None) -> None:
+            Training(self.folder / "model.py", "make_model", job(), Arrays(self.folder, client=client)).num_samples()
+
+        opens(None)
+        with self.assertRaisesRegex(MachineError, "are those of all clients, and here are needed those of the client `b`"):
+            opens("b")
+        path = self.folder / "arrays.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "client": "a"}))
+        opens("a")
+        for other in ["b", None]:
+            with self.assertRaisesRegex(MachineError, "are those of the client `a`"):
+                opens(other)
+
+    def test_interrupted_folder_is_made_anew(self) -> None:
+        made = self.folder / "made"
+        made.mkdir()
+        (made / "train-inputs.npy").write_bytes(b"half")
+        arrays = Arrays(made, ("cp", "-r", str(self.folder / "whole"), str(made)))
+        (self.folder / "whole").mkdir()
+        write(self.folder / "whole")
+        self.assertEqual(Training(self.folder / "model.py", "make_model", job(), arrays).num_samples(), 20)
+
     def test_wrong_folders_and_models_are_refused(self) -> None:
         with self.assertRaisesRegex(MachineError, "other training data"):
             Samples(self.folder, job(data=b"another"))

@@ -14,6 +14,7 @@ import test_training
 from fltk.node.client import Order
 from fltk.node.samples import Arrays
 from fltk.node.worker import FailedError, Worker, Workers
+from fltk.node.zygote import _EARLY, _REQUEST
 
 CODE = test_training.CODE + textwrap.dedent("""
     import os, sys
@@ -71,12 +72,41 @@ class Works(unittest.TestCase):
         begun = worker.ask("initialize")[1]
         with self.assertRaisesRegex(FailedError, "ended with exit code 7"):
             worker.ask("measure", begun, 1, 1, 0)
-        os.kill(parent_of(self.number(worker)) if worker.ask("initialize") else 0, signal.SIGKILL)
-        with self.assertRaisesRegex(FailedError, "ended with signal 9"):
-            for _ in range(100):
-                worker.ask("measure", begun, 0, 1, 0)
-                time.sleep(0.05)
         self.assertEqual(worker.ask("initialize")[1], begun)
+
+    def test_one_that_ended_while_it_was_idle_costs_no_request(self) -> None:
+        workers = self.workers(2)
+        begun = workers[0].ask("initialize")[1]
+        before = [self.number(worker) for worker in workers]
+        # The process that they are copies of takes them with it.
+        os.kill(parent_of(before[0]), signal.SIGKILL)
+        for number in before:
+            while Path(f"/proc/{number}").exists() and " (python" in Path(f"/proc/{number}/stat").read_text():
+                time.sleep(0.01)
+        self.assertEqual([worker.ask("initialize")[1] for worker in workers], [begun, begun])
+        self.assertFalse({self.number(worker) for worker in workers} & set(before))
+
+    def test_one_that_hangs_on_its_way_out_is_killed(self) -> None:
+        (worker,) = self.workers(1)
+        worker.ask("initialize")
+        number = self.number(worker)
+        # A process that goes on without its connection, as one whose threads don't end.
+        os.kill(number, signal.SIGSTOP)
+        assert worker._connection is not None
+        worker._connection.close()
+        self.assertEqual(worker._stop(), -signal.SIGKILL)
+        self.assertIsNotNone(worker.ask("initialize"))
+
+    def test_the_others_go_on_where_another_cant_be_started(self) -> None:
+        (worker,) = self.workers(1)
+        begun = worker.ask("initialize")[1]
+        kept, zygote = self.number(worker), worker._zygote
+        assert zygote is not None
+        # A request whose socket was lost on the way, and a question about a process that isn't a copy.
+        zygote._control.sendall(_REQUEST.pack(_EARLY, 0))
+        self.assertEqual(zygote.exit_code(os.getpid()), 0)
+        self.assertEqual(worker.ask("initialize")[1], begun)
+        self.assertEqual(self.number(worker), kept)
 
     def test_where_another_thread_runs_they_are_programs(self) -> None:
         # Every start of Python imports this.

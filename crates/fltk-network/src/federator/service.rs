@@ -382,6 +382,10 @@ impl Session {
         }
         joined?;
         let outcome = self.listen(node, serial, &mut unlinked).await;
+        // The hub may have ended without having taken notice of this node; one that has heard of the end is gone.
+        if let (Err(None), Some(text)) = (&outcome, self.shared.ended.get()) {
+            let _ = self.say(to_node::Message::Finished(v1::Finished { text: text.clone() })).await;
+        }
         let reason = if matches!(outcome, Err(Some(_))) { Lost::Misbehaved } else { Lost::Disconnected };
         self.tell(Input::Left { node, serial, reason }).await?;
         outcome

@@ -146,7 +146,9 @@ impl Nodes {
             let share = |name: &&String| left.0.get(*name).map_or(0.0, |node| node.free.share(pod));
             left.open(pod).max_by(|one, other| share(one).total_cmp(&share(other)).then_with(|| other.cmp(one))).cloned()
         };
-        self.place_by(spec, &first).or_else(|misfit| self.place_by(spec, &tightest).map_err(|_| misfit))
+        // Another order doesn't help where no node has room.
+        self.place_by(spec, &first)
+            .or_else(|misfit| if misfit.pods == 1 { Err(misfit) } else { self.place_by(spec, &tightest).map_err(|_| misfit) })
     }
 
     /// The nodes on which `pod` fits.
@@ -156,6 +158,14 @@ impl Nodes {
 
     fn place_by(&self, spec: &JobSpec, choose: &dyn Fn(&Self, &Amounts) -> Option<String>) -> Result<Placement, Misfit> {
         let pods: Vec<Amounts> = spec.each_pod().map(|(_, requests)| with_place(requests)).collect();
+        if let [pod] = &pods[..] {
+            // Most jobs of a stream: nothing is left over for another pod, so that nothing need be copied.
+            return choose(self, pod).map(|name| Placement(vec![name])).ok_or_else(|| Misfit {
+                unfit: 1,
+                pods: 1,
+                because: self.why_not(pod),
+            });
+        }
         let mut total = Amounts::none();
         self.0.values().for_each(|node| total.add(&node.allocatable));
         let mut order: Vec<usize> = (0..pods.len()).collect();

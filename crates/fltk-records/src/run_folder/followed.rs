@@ -8,7 +8,7 @@ use crate::{history::History, journal::Follower};
 pub struct FollowedRun {
     follower: Follower,
     run: RunRef,
-    /// True if some of what was added last couldn't follow what was there.
+    /// True if the journal has to be read from its beginning: it is another one, or some of what was added last couldn't follow what was there.
     is_damaged: bool,
 }
 
@@ -43,6 +43,8 @@ impl FollowedRun {
         let locked = self.run.folder.is_locked();
         let added = self.follower.read_on()?;
         if added.is_anew {
+            // Until that has succeeded, this is the run before.
+            self.is_damaged = true;
             return self.read_anew();
         }
         for entry in &added.entries {

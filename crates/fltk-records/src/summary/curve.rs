@@ -23,7 +23,7 @@ pub enum CurveFigure {
 pub struct Curve {
     /// The figure.
     pub figure: CurveFigure,
-    /// Rounds or epochs, ascending, each with the figure, which is finite.
+    /// Rounds or epochs, ascending, each with the figure, which is finite, in five significant digits.
     pub points: Vec<(u32, f64)>,
 }
 
@@ -32,10 +32,17 @@ impl Curve {
     pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Self> {
         let measured = |figure, of: fn(&Row) -> Option<f64>| {
             let points: Vec<_> = rows.clone().filter_map(|row| Some((row.step, finite(of(row)?)?))).collect();
-            (!points.is_empty()).then(|| Self { figure, points: thinned(&points) })
+            let points = thinned(&points).into_iter().map(|(step, value)| (step, rounded(value))).collect();
+            Some(Self { figure, points }).filter(|curve| !curve.points.is_empty())
         };
         measured(CurveFigure::Accuracy, Row::accuracy).or_else(|| measured(CurveFigure::Loss, Row::loss))
     }
+}
+
+/// Returns a figure with five significant digits, more than a small curve shows: a third of what all digits of thousands of curves would take.
+fn rounded(value: f64) -> f64 {
+    // The largest numbers would be rounded to infinity.
+    format!("{value:.4e}").parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value)
 }
 
 /// Returns at most [`POINTS_MAX`] of `points`, evenly spaced by index.
@@ -71,6 +78,8 @@ mod tests {
             assert_eq!((curve.figure, curve.points.as_slice()), (CurveFigure::Accuracy, expected));
         };
         check(&[0.5], &[(0, 0.5)]);
+        check(&[f64::MAX, f64::MIN_POSITIVE], &[(0, f64::MAX), (1, 2.2251e-308)]);
+        check(&[1.0 / 3.0, 2e-5 / 3.0, -200.0 / 3.0], &[(0, 0.33333), (1, 6.6667e-6), (2, -66.667)]);
         check(&[0.1, f64::NAN, 0.3], &[(0, 0.1), (2, 0.3)]);
         check(&[0.1, 0.2, f64::INFINITY], &[(0, 0.1), (1, 0.2)]);
         assert_eq!((curve(&[]), curve(&[f64::NAN])), (None, None));

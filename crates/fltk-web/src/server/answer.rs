@@ -1,6 +1,7 @@
 //! JSON responses, and how errors are represented over HTTP.
 
 use axum::{
+    body::Body,
     extract::{Path, rejection::PathRejection},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
@@ -78,12 +79,14 @@ pub fn pretty(value: &impl Serialize) -> Response {
     }
 }
 
-/// Returns `value` without any space, for answers that can have megabytes.
-pub fn compact(value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+/// Returns `value` as JSON without any space, for answers that can have megabytes.
+pub fn compact(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(value).map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// Returns a response with this JSON.
+pub fn sent(body: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
 /// Returns the headers of a table or an archive that a browser saves as `file`.

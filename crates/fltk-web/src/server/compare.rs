@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     READER_WAIT, Shared, Site,
-    answer::{ApiError, compact, parameters},
+    answer::{ApiError, compact, parameters, sent},
 };
 
 /// The limit on runs that one request may compare: their journals are in memory together.
@@ -30,7 +30,7 @@ pub async fn show(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Re
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "other runs are being compared: try again later"));
     };
     let permit = shared.permit().await?;
-    shared.on_thread((permit, turn), move |site| Ok(compact(&compare(&read(site, &named)?)))).await
+    shared.on_thread((permit, turn), move |site| Ok(sent(compact(&compare(&read(site, &named)?))?))).await
 }
 
 /// Returns the names in `query`, each once, in their order.

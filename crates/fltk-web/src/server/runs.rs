@@ -1,10 +1,14 @@
 //! `/api/v1/runs`, `/api/v1/table` and a single run.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
 use fltk_records::{
@@ -16,6 +20,7 @@ use fltk_records::{
 use super::{
     Shared, Site,
     answer::{ApiError, compact, name, pretty},
+    kept::{Made, Sources},
 };
 use crate::answers::{Clients, Table};
 
@@ -25,14 +30,28 @@ pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
 }
 
 /// Sends every run in one line, the newest first, with the settings of all.
-pub async fn table(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    shared.read(|site| Ok(compact(&Table::of(listing(site)?)))).await
+pub async fn table(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let kept = Arc::clone(&shared.kept);
+    let table = move |site: &Site| {
+        let folders = site.folders(RecordKind::Run)?;
+        let make = || {
+            let listing = listing_of(site, &folders)?;
+            // The reason why a run couldn't be read may pass.
+            let lasts = listing.skipped.is_empty();
+            Ok(Made { body: compact(&Table::of(listing))?, lasts })
+        };
+        kept.answer("table", Sources { kind: RecordKind::Run, folders: folders.clone(), beside: Vec::new() }, &headers, make)
+    };
+    shared.read(table).await
 }
 
 /// Lists the runs, and those that are damaged. Folders that are links are not read.
 pub fn listing(site: &Site) -> Result<Listing, ApiError> {
-    let folders = site.folders(RecordKind::Run)?;
-    Ok(index::list_of(&site.runs, &folders, site.indexes.as_deref(), &Filter::default(), Sort::Newest)?)
+    listing_of(site, &site.folders(RecordKind::Run)?)
+}
+
+fn listing_of(site: &Site, folders: &[PathBuf]) -> Result<Listing, ApiError> {
+    Ok(index::list_of(&site.runs, folders, site.indexes.as_deref(), &Filter::default(), Sort::Newest)?)
 }
 
 /// Sends the full report of one run.

@@ -1,8 +1,10 @@
 //! `/api/v1/streams`, and the jobs and the course of a stream.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use fltk_records::{
@@ -13,6 +15,7 @@ use fltk_records::{
 use super::{
     Shared, Site,
     answer::{ApiError, attachment, choice, compact, name, parameters, pretty},
+    kept::{Made, Sources},
 };
 use crate::answers::streams;
 
@@ -42,13 +45,24 @@ pub async fn jobs(
 }
 
 /// Sends the course of a stream.
-pub async fn timeline(State(shared): State<Shared>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+pub async fn timeline(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let name = name(path)?;
+    let kept = Arc::clone(&shared.kept);
     let timeline = move |site: &Site| {
-        let folder = StreamFolder::open(site.find(RecordKind::Stream, &name)?)?;
-        let timeline = (site.timeline)(folder).map_err(|problem| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, problem))?;
-        // The stream is found by the folder's name, whatever a copy's description says.
-        Ok(compact(&Timeline { stream: name, ..timeline }))
+        let path = site.find(RecordKind::Stream, &name)?;
+        let folder = StreamFolder::open(path.clone())?;
+        // Reports of jobs name their runs.
+        let sources = Sources { kind: RecordKind::Stream, beside: vec![path.join("jobs")], folders: vec![path] };
+        kept.answer(&format!("timeline of {name}"), sources, &headers, || {
+            let timeline = (site.timeline)(folder).map_err(|problem| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, problem))?;
+            // The stream is found by the folder's name, whatever a copy's description says.
+            let timeline = Timeline { stream: name.clone(), ..timeline };
+            Ok(Made { body: compact(&timeline)?, lasts: timeline.now.is_none() })
+        })
     };
     shared.read(timeline).await
 }

@@ -11,7 +11,7 @@ use fltk_records::{RunFolder, compare::compare};
 
 use crate::{
     server::{chunks, json},
-    site::{Served, at, begin, damage, name, run, stream},
+    site::{Served, at, begin, damage, go_on, name, run, stream},
 };
 
 #[test]
@@ -122,4 +122,46 @@ fn hostile_names_lead_nowhere() {
             assert!(matches!(code, 400 | 404), "{name} {what}: {code} {body}");
         }
     }
+}
+
+#[test]
+fn table_is_sent_again_only_if_it_has_changed() {
+    let served = Served::new(None);
+    let ask = |known: &str| {
+        let (code, head, body) = served.ask("GET", "/api/v1/table", &format!("If-None-Match: {known}\r\n"));
+        let etag = head.lines().find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("etag")));
+        (code, etag.expect("it has one").1.to_owned(), body)
+    };
+    let (code, none, body) = ask("\"another\"");
+    assert_eq!((code, json(&body)["runs"].as_array().unwrap().len()), (200, 0));
+    let mut recorder = begin(&served.root, 1, 2);
+    let (code, first, body) = ask(&none);
+    assert_eq!((code, &json(&body)["runs"][0]["step"]), (200, &1.into()));
+    assert_eq!(ask(&first), (304, first.clone(), String::new()));
+    go_on(&mut recorder, 2);
+    let (code, second, body) = ask(&first);
+    assert_eq!((code, &json(&body)["runs"][0]["step"], &json(&body)["runs"][0]["status"]), (200, &2.into(), &"running".into()));
+    // Only the lock is gone: nothing was written.
+    drop(recorder);
+    let (code, _, body) = ask(&second);
+    assert_eq!((code, &json(&body)["runs"][0]["status"]), (200, &"interrupted".into()));
+    fs::remove_dir_all(served.root.join(name(1))).unwrap();
+    assert_eq!(ask("\"another\"").1, none);
+}
+
+#[test]
+fn time_line_is_folded_again_only_if_it_has_changed() {
+    let served = Served::new(None);
+    stream(&served.root, "s-1", "job-1");
+    stream(&served.root, "s-3", "job-3");
+    let etag = |name: &str, known: &str| {
+        let (code, head, _) = served.ask("GET", &format!("/api/v1/streams/{name}/timeline"), &format!("If-None-Match: {known}\r\n"));
+        let etag = head.lines().find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("etag")));
+        (code, etag.map(|(_, value)| value.to_owned()))
+    };
+    let first = etag("s-1", "").1.expect("it isn't running");
+    assert_eq!(etag("s-1", &first), (304, Some(first.clone())));
+    // Another stream has an answer of its own.
+    assert_eq!(etag("s-3", &first).0, 200);
+    assert_eq!(etag("s-1", &first).0, 304);
 }

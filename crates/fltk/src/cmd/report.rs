@@ -29,9 +29,10 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         return Err(failure(Exit::General, message));
     }
     let format = format(args)?;
-    let Found { runs, jobs, streams } = find(&args.runs.runs, &args.named)?;
+    let found = find(&args.runs.runs, &args.named)?;
+    let Found { runs, jobs, .. } = &found;
     let descriptions: Vec<RunDescription> = runs.iter().map(|run| run.folder.description().clone()).collect();
-    let comparison = compare(&runs);
+    let comparison = compare(runs);
     // The setup is that of the runs whose figures are told; of all of them if none has any.
     let is_counted = |index: usize| {
         comparison.runs[index].status == Status::Finished && comparison.groups.iter().any(|group| group.runs.contains(&index))
@@ -39,16 +40,15 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let told: Vec<RunDescription> =
         descriptions.iter().enumerate().filter(|(index, _)| is_counted(*index)).map(|(_, of)| of.clone()).collect();
     let methods = methods::of(if told.is_empty() { &descriptions } else { &told }, catalogues());
-    let content =
-        Content { title: args.title.as_deref(), descriptions: &descriptions, comparison: &comparison, methods: &methods, jobs: &jobs };
+    let content = Content { title: args.title.as_deref(), descriptions: &descriptions, comparison: &comparison, methods: &methods, jobs };
     let text = match format {
         #[cfg(feature = "web")]
         ReportFormat::Html => html::html(&html::Content {
             title: &markdown::title(&content),
-            runs: &runs,
+            runs,
             comparison: &comparison,
             methods: &methods,
-            streams: &streams,
+            streams: &found.streams,
             made_at: jiff::Timestamp::now(),
         })?,
         ReportFormat::Md => markdown::markdown(&content),

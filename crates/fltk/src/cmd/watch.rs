@@ -133,19 +133,22 @@ struct Level {
     source: Source,
     screen: Screen,
     view: View,
+    /// True if the records couldn't be read the last time, which the screen says.
+    is_unread: bool,
 }
 
 impl Level {
     fn new(source: Source, screen: Screen, look: Look) -> Self {
         let view = source.view(Timestamp::now(), None, look.is_unicode);
-        Self { source, screen, view }
+        Self { source, screen, view, is_unread: false }
     }
 
     /// Reads what is new. What can't be read is said, and read again later.
     fn refresh(&mut self, look: Look) {
         match self.source.refresh() {
+            Ok(()) if self.is_unread => (self.is_unread, self.screen.notice) = (false, None),
             Ok(()) => {}
-            Err(error) => self.screen.notice = Some(crate::watch::shown(&format!("{error:#}"))),
+            Err(error) => (self.is_unread, self.screen.notice) = (true, Some(crate::watch::shown(&format!("{error:#}")))),
         }
         self.look(look);
     }

@@ -53,7 +53,8 @@ pub fn draw(chart: &Chart, area: Rect, look: Look, buffer: &mut Buffer) {
     if inside.width < BROAD {
         widths.remove(1);
     }
-    let value = |value: &f64| Span::raw(format!("{value:.digits$}"));
+    let is_short = values.0.abs().max(values.1.abs()) < 1e5 && values.1 - values.0 > 1e-6;
+    let value = |value: &f64| Span::raw(if is_short { format!("{value:.digits$}") } else { format!("{value:.3e}") });
     let place = |place: &f64| Span::raw(place_words(*place, chart.along));
     let axis =
         |bounds: (f64, f64), labels: Vec<Span<'static>>| Axis::default().bounds([bounds.0, bounds.1]).style(look::faint()).labels(labels);
@@ -106,13 +107,14 @@ fn step(size: f64) -> f64 {
     times * power
 }
 
-/// Returns the decimals with which the ends and the middle of a range can be told apart.
+/// Returns the least decimals that show the ends and the middle of a range as they are, six at most.
 fn digits((low, high): (f64, f64)) -> usize {
-    let step = step(high - low) / 2.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 6")]
-    let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
-    // The middle of whole numbers may be between two of them.
-    digits.min(if step >= 0.5 { 1 } else { 6 })
+    const MOST: usize = 6;
+    let is_exact = |digits: usize, value: f64| {
+        format!("{value:.digits$}").parse::<f64>().is_ok_and(|shown| (shown - value).abs() <= 1e-6 * (high - low))
+    };
+    let all = [low, f64::midpoint(low, high), high];
+    (0..MOST).find(|digits| all.iter().all(|value| is_exact(*digits, *value))).unwrap_or(MOST)
 }
 
 #[cfg(test)]
@@ -139,7 +141,8 @@ mod tests {
             let (low, high) = rounded(range);
             assert!((low - expected.0).abs() < 1e-9 && (high - expected.1).abs() < 1e-9, "{range:?}: {low} {high}");
         }
-        assert_eq!([digits((0.1, 0.9)), digits((0.0, 20.0)), digits((2.301, 2.304))], [2, 0, 4]);
+        let ranges = [(0.1, 0.9), (0.0, 20.0), (2.301, 2.304), (0.0, 2.5), (0.0, 5.0), (0.0, 1e-9)];
+        assert_eq!(ranges.map(digits), [1, 0, 4, 2, 1, 6]);
     }
 
     #[test]

@@ -111,13 +111,13 @@ fn pace_of(run: &RunRef, num_steps: Option<u32>) -> Pace {
 }
 
 fn figures(run: &RunRef, summary: &RunSummary, unit: Unit) -> Vec<(String, String)> {
-    let number = |name: &str, value: Option<f64>| value.map(|value| (name.to_owned(), format!("{value:.4}")));
+    let number = |name: &str, value: Option<f64>| value.map(|value| (name.to_owned(), pace::figure(value)));
     let best =
         summary.best_accuracy.zip(summary.best_step).map(|(best, step)| (format!("best in {} {step}", unit.name()), format!("{best:.4}")));
     let last = run.history.rows().next_back();
     let clients = run.history.last_client_test();
     let others =
-        last.into_iter().flat_map(|row| row.other_figures()).take(FIGURES_MAX).map(|(name, value)| (shown(name), format!("{value:.4}")));
+        last.into_iter().flat_map(|row| row.other_figures()).take(FIGURES_MAX).map(|(name, value)| (shown(name), pace::figure(value)));
     let resumed = (summary.num_resumptions > 0).then(|| ("resumed".to_owned(), format!("{} times", summary.num_resumptions)));
     [
         number("accuracy", summary.accuracy),
@@ -177,7 +177,7 @@ fn steps(run: &RunRef, unit: Unit) -> Grid {
         Column::number("virtual s", 7),
         Column::number("sent", 9),
     ];
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), pace::figure);
     let cells = |row: &Row| {
         let seconds = row.train_seconds + row.test_seconds;
         let absent = absent_in(run, row.step);
@@ -234,7 +234,7 @@ fn clients(run: &RunRef) -> Option<Grid> {
                 client.0.to_string(),
                 round.0.to_string(),
                 row.train.num_samples.to_string(),
-                row.train.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
+                row.train.loss.map_or_else(|| "-".to_owned(), pace::figure),
                 format!("{:.2} s", row.seconds),
                 test.map_or_else(String::new, |accuracy| format!("{accuracy:.4}")),
                 row.staleness.map_or_else(String::new, |staleness| staleness.to_string()),

@@ -109,6 +109,8 @@ impl StreamView {
         let states: Vec<(&'static str, usize)> = STATE_NAMES.into_iter().filter_map(|state| Some((state, *counts.get(state)?))).collect();
         let next = orchestrator.next_arrival().filter(|_| status == Status::Running);
         let jobs = arranged(orchestrator);
+        // Nothing goes on in a stream that nobody runs.
+        let known = &Known { now: if status == Status::Running { now } else { orchestrator.now() }, ..*known };
         let settings = orchestrator.planner().settings();
         Self {
             name: shown(known.name),
@@ -117,7 +119,7 @@ impl StreamView {
             progress: progress(known, status),
             states,
             next: next.map_or_else(String::new, |at| pace::time(seconds(at) - seconds(now))),
-            charts: charts(known, &jobs, status),
+            charts: charts(known, &jobs),
             table: table(known, &jobs),
             jobs: explained(known, &jobs),
         }
@@ -145,8 +147,7 @@ fn arranged<'a>(orchestrator: &'a Orchestrator<'a>) -> Vec<&'a Job> {
 
 fn progress(known: &Known<'_>, status: Status) -> Progress {
     let state = follow::Stand::of(known.orchestrator);
-    let is_running = status == Status::Running;
-    let now = if is_running { known.now } else { known.orchestrator.now() };
+    let (is_running, now) = (status == Status::Running, known.now);
     #[expect(clippy::cast_precision_loss, reason = "counts")]
     let part = (state.all > 0).then(|| state.over as f64 / state.all as f64);
     Progress {
@@ -159,8 +160,8 @@ fn progress(known: &Known<'_>, status: Status) -> Progress {
     }
 }
 
-fn charts(known: &Known<'_>, jobs: &[&Job], status: Status) -> Vec<Chart> {
-    let end = seconds(if status == Status::Running { known.now } else { known.orchestrator.now() });
+fn charts(known: &Known<'_>, jobs: &[&Job]) -> Vec<Chart> {
+    let end = seconds(known.now);
     let series = |name: &str, of: fn(&(f64, usize, usize)) -> usize| Curve::new(name, known.series.steps(of, end).into_iter());
     let queue = Chart {
         title: "jobs".to_owned(),

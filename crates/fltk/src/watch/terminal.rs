@@ -20,8 +20,9 @@ use ratatui::{
     },
     layout::Rect,
 };
+use rustix::event::{PollFd, PollFlags, Timespec};
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM},
     flag,
 };
 
@@ -54,8 +55,8 @@ impl Terminal {
     /// If standard output isn't a terminal, or it can't be set up.
     pub fn take() -> anyhow::Result<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // Seen at the next look, so that the terminal is given back.
+        for signal in [SIGINT, SIGTERM] {
+            // Seen at the next look, so that the terminal is given back. A terminal that hangs up can't be: SIGHUP ends the program.
             flag::register(signal, Arc::clone(&stopped))?;
         }
         give_back_on_panic();
@@ -88,6 +89,9 @@ impl Terminal {
     /// # Errors
     /// If the terminal can't be read.
     pub fn wait(&self, time: Duration) -> io::Result<Happened> {
+        if has_hung_up() {
+            return Ok(Happened::Interrupted);
+        }
         let is_there = match event::poll(time) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
             polled => polled?,
@@ -104,6 +108,15 @@ impl Terminal {
             _ => Happened::Nothing,
         })
     }
+}
+
+/// Returns true if nobody is at the terminal any more, as after a lost connection: waiting for a key would then never end.
+fn has_hung_up() -> bool {
+    let input = io::stdin();
+    let mut looked = [PollFd::new(&input, PollFlags::IN)];
+    let now = Timespec::default();
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    rustix::event::poll(&mut looked, Some(&now)).is_ok() && looked[0].revents().intersects(gone)
 }
 
 fn pressed(code: KeyCode, modifiers: KeyModifiers) -> Happened {

@@ -289,7 +289,7 @@ impl Network<'_> {
             if job.task.network.python().is_some() {
                 // Meanwhile nodes import PyTorch. They are answered, and so look for samples, only after this.
                 let written =
-                    std::fs::create_dir(&arrays).and_then(|()| fltk_data::arrays::write(&arrays, self.dataset, self.parts, job.seed));
+                    std::fs::create_dir(&arrays).and_then(|()| fltk_data::arrays::write(&arrays, self.dataset, self.parts, job.seed, None));
                 written.context("can't write the samples for nodes in Python")?;
             }
             Ok(rounds.run(federator, self.config.max_samples, &halt, observer))

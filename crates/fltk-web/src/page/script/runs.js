@@ -12,7 +12,7 @@ const RUN_COLUMNS = [
   { key: "loss", title: "loss", number: true, cell: (run) => (Math.abs(run.loss) < 1e4 ? fraction(run.loss) : number(run.loss)), sort: (run) => run.loss, class: "may-go" },
   { key: "curve", title: "curve", cell: (run) => sparkline(run.curve) ?? NONE },
   { key: "train_seconds", title: "training", number: true, cell: (run) => duration(run.train_seconds), sort: (run) => run.train_seconds },
-  { key: "started", title: "started", cell: (run) => moment(run.started_at), sort: (run) => run.started_at },
+  { key: "started", title: "started", cell: (run) => moment(run.started_at), sort: (run) => Date.parse(run.started_at) },
 ];
 
 function stepOf(run) {
@@ -77,7 +77,8 @@ class RunTable {
 }
 
 async function viewRuns(main, { query, signal }) {
-  let table = new RunTable(await api("table", signal));
+  let latest = await api("table", signal);
+  let table = new RunTable(latest);
   const chosen = new Set();
   const count = h("p.quiet", { id: "count", role: "status" });
   const filters = h("div.controls", { "aria-label": "Filters", role: "group" });
@@ -107,13 +108,21 @@ async function viewRuns(main, { query, signal }) {
     const pick = { key: "pick", title: h("span.visually-hidden", null, "compare"), cell: (run) => h("input", { type: "checkbox", checked: chosen.has(run.run), "aria-label": `Compare ${run.run}`, onchange: (event) => { if (event.target.checked) chosen.add(run.run); else chosen.delete(run.run); told(); } }) };
     return [pick, ...RUN_COLUMNS, ...extra.map((path) => ({ key: path, title: table.short.get(path), number: table.settings[path].values.every((value) => typeof value === "number"), cell: (run) => String(table.value(run, path) ?? ""), sort: (run) => table.value(run, path) }))];
   };
+  let drawnFilters = "";
   const drawFilters = () => {
+    // Controls stay as they are, and what is open stays open, unless there are other filters or values.
+    const wanted = JSON.stringify([table.paths, table.varying, settingFilters(), settingFilters().map(([path]) => table.settings[path]?.values)]);
+    if (wanted === drawnFilters) return;
+    drawnFilters = wanted;
+    const focused = filters.contains(document.activeElement) ? document.activeElement : null;
     fill(adder, h("option", { value: "" }, "filter by a setting…"), [...table.varying, ...table.paths.filter((path) => !table.varying.includes(path))].map((path) => h("option", { value: path }, path)));
     fill(filters, search, status, adder, settingFilters().map(([path, value]) => {
-      const values = [...new Set(table.settings[path]?.values ?? [])].map(String).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const values = [...new Set(table.settings[path]?.values ?? [])].map(String).sort(COLLATOR.compare);
       const choice = h("select", { "aria-label": path, dataset: { setting: path }, onchange: () => { change({ [`set.${path}`]: choice.value }); show(); } }, ["*", ...values].map((one) => h("option", { value: one, selected: one === value }, one === "*" ? "any" : one)));
       return h("span.chip", null, table.short.get(path) ?? path, " ", choice, h("button.plain", { type: "button", "aria-label": `Remove the filter by ${path}`, onclick: () => { change({ [`set.${path}`]: null }); show(); } }, "×"));
     }));
+    if (focused?.isConnected) focused.focus();
+    else if (focused?.dataset.setting) filters.querySelector(`select[data-setting="${CSS.escape(focused.dataset.setting)}"]`)?.focus();
   };
   const drawColumns = () => {
     const extra = (here().query.get("columns") ?? "").split(",").filter(Boolean);
@@ -136,17 +145,10 @@ async function viewRuns(main, { query, signal }) {
     const now = order();
     const columns = columnsNow();
     const by = columns.find((column) => column.key === now.by && column.sort) ?? RUN_COLUMNS.at(-1);
-    drawFiltersKeepingFocus();
+    drawFilters();
     grid.show(inOrder(matching(), by.sort, now.order), now, columns);
     told();
   };
-  const drawFiltersKeepingFocus = () => {
-    const focused = document.activeElement;
-    if (focused === search) return; // Typing changes no filter.
-    drawFilters();
-    if (focused?.isConnected) focused.focus();
-  };
-
   fill(main,
     h("div.head", null, h("h1", null, "Runs"), count, h("span.links", null, !CARRIED && h("a", { href: `${BASE}api/v1/export?format=csv`, onclick: (event) => { event.preventDefault(); download("export?format=csv", "runs.csv").catch(complain); } }, "All rounds as CSV"))),
     notice, filters, h("div.controls", null, compare, h("details", { ontoggle: drawColumns }, h("summary", null, "Columns"), columnBox)), grid);
@@ -157,7 +159,8 @@ async function viewRuns(main, { query, signal }) {
   skippedNotice();
   follow(() => "live", signal, sparing(async () => {
     const answer = await api("table", signal);
-    if (signal.aborted) return;
+    if (signal.aborted || answer === latest) return;
+    latest = answer;
     table = new RunTable(answer);
     skippedNotice();
     show();

@@ -10,7 +10,9 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   const body = h("tbody", null);
   const table = h("table", { id, "aria-label": label }, h("thead", null, head), body);
   const box = h(`div.sheet${low ? ".low" : ""}`, { tabindex: "0", role: "region", "aria-label": label }, table);
-  let [rows, shownColumns, from, to, rowHeight] = [[], columns, -1, -1, 0];
+  let [rows, shownColumns, rowHeight] = [[], columns, 0];
+  /** The rows that exist, by their index. */
+  const kept = new Map();
   /** Rows beyond each end of what is in sight. */
   const EXTRA = 12;
 
@@ -22,19 +24,52 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     const value = column.cell(row);
     return h(`td${column.number ? ".number" : ""}`, { class: column.class, title: typeof value === "string" && value.length > 20 ? value : null }, value);
   }));
-  const spacer = (count) => count > 0 && h("tr", { "aria-hidden": "true" }, h("td.spacer", { colspan: String(shownColumns.length), style: `height: ${count * rowHeight}px` }));
+  const spacer = () => h("tr", { "aria-hidden": "true" }, h("td.spacer", null));
+  const [above, below] = [spacer(), spacer()];
+  const stretch = (row, count) => {
+    row.hidden = count === 0;
+    row.firstChild.colSpan = shownColumns.length;
+    row.firstChild.style.height = `${count * rowHeight}px`;
+  };
 
   const drawRows = (force) => {
-    const first = Math.max(0, Math.floor(box.scrollTop / (rowHeight || 32)) - EXTRA);
+    const first = Math.max(0, Math.min(rows.length - 1, Math.floor(box.scrollTop / (rowHeight || 32))) - EXTRA);
     const last = Math.min(rows.length, Math.ceil((box.scrollTop + (box.clientHeight || 600)) / (rowHeight || 32)) + EXTRA);
-    const isCovered = first >= from - EXTRA && last <= to + EXTRA && Math.abs(first - from) < EXTRA / 2 && Math.abs(last - to) < EXTRA / 2;
-    if (!force && isCovered) return;
-    [from, to] = [first, last];
-    fill(body, spacer(first), rows.slice(first, last).map((row, index) => line(row, first + index)), spacer(rows.length - last));
+    const focused = force ? focus() : null;
+    if (force) {
+      kept.clear();
+      fill(body, above, below);
+    }
+    // Rows that stay in sight stay as they are.
+    for (const [index, row] of kept) {
+      if (index < first || index >= last) { row.remove(); kept.delete(index); }
+    }
+    let next = below;
+    for (let index = last - 1; index >= first; index -= 1) {
+      let row = kept.get(index);
+      if (!row) {
+        row = line(rows[index], index);
+        kept.set(index, row);
+        next.before(row);
+      }
+      next = row;
+    }
+    stretch(above, first);
+    stretch(below, rows.length - last);
     if (!rowHeight && box.isConnected) {
       rowHeight = body.querySelector("tr[aria-rowindex]")?.getBoundingClientRect().height ?? 0;
-      if (rowHeight) drawRows(true);
+      if (rowHeight) drawRows(false);
     }
+    focused?.();
+  };
+
+  /** Returns a function that focuses again what is focused now in a row, if that row is drawn again; null if nothing is. */
+  const focus = () => {
+    const row = document.activeElement?.closest("tr[aria-rowindex]");
+    if (!row || !body.contains(row)) return null;
+    const of = (one) => [...one.querySelectorAll("a, button, input, select")];
+    const [at, name] = [of(row).indexOf(document.activeElement), JSON.stringify(row.dataset)];
+    return () => of([...kept.values()].find((one) => JSON.stringify(one.dataset) === name) ?? above)[at]?.focus({ preventScroll: true });
   };
   let isWaiting = false;
   box.addEventListener("scroll", () => {
@@ -42,10 +77,18 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     isWaiting = true;
     requestAnimationFrame(() => { isWaiting = false; drawRows(false); });
   }, { passive: true });
-  new ResizeObserver(() => { rowHeight = 0; drawRows(true); }).observe(box);
+  let width = 0;
+  new ResizeObserver(() => {
+    // Rows of another width may have another height.
+    if (box.clientWidth !== width && width) rowHeight = 0;
+    width = box.clientWidth;
+    drawRows(!rowHeight);
+  }).observe(box);
 
   box.show = (all, { by, order } = {}, columnsNow = columns) => {
     [rows, shownColumns] = [all, columnsNow];
+    // Fewer rows than before may end above what is in sight.
+    if (box.scrollTop > all.length * rowHeight) box.scrollTop = 0;
     table.setAttribute("aria-rowcount", String(all.length + 1));
     // The header that was pressed keeps the focus.
     const pressed = head.contains(document.activeElement) ? document.activeElement.dataset.sort : undefined;
@@ -56,11 +99,14 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   return box;
 }
 
+/** Orders texts as people do, numbers in them by their size. One collator for all: making one takes longer than many comparisons. */
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+
 /** Sorts rows by a value of each; absent ones come last whatever the order. */
 function inOrder(rows, value, order) {
   const sign = order === "desc" ? -1 : 1;
   const isAbsent = (key) => key === null || key === undefined || Number.isNaN(key);
-  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : COLLATOR.compare(String(a), String(b)));
   const keyed = rows.map((row) => [value(row), row]);
   keyed.sort(([a], [b]) => (isAbsent(a) - isAbsent(b)) || (isAbsent(a) ? 0 : sign * compare(a, b)));
   return keyed.map(([, row]) => row);

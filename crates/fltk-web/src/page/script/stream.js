@@ -23,7 +23,7 @@ async function viewStream(main, { parts: [, name], query, signal }) {
   const search = h("input", { type: "search", id: "search", value: query.get("search") ?? "", placeholder: "Search jobs: a class, a state, a node, why it waits", "aria-label": "Search jobs", oninput: () => { change({ search: search.value }); showJobs(); } });
   const state = h("select", { id: "status", "aria-label": "State", onchange: () => { change({ state: state.value }); showJobs(); } });
   const order = () => ({ by: here().query.get("sort") ?? "arrived", order: here().query.get("order") ?? "asc" });
-  const waited = (job) => line.states.reduce((sum, spanName, index) => (WAITS.has(spanName) ? sum + job.spans.filter((span) => span[0] === index).reduce((all, [, from, until]) => all + (until ?? endOf(line)) - from, 0) : sum), 0);
+  const waited = (job) => job.spans.reduce((sum, [state, from, until]) => (WAITS.has(line.states[state]) ? sum + (until ?? endOf(line)) - from : sum), 0);
   const response = (job) => (job.ended !== null && job.ended !== undefined && job.arrived !== null ? job.ended - job.arrived : null);
   const why = (job) => job.why ?? (job.state === "succeeded" ? "" : job.reason ?? "");
   const columns = [
@@ -55,7 +55,7 @@ async function viewStream(main, { parts: [, name], query, signal }) {
     const tile = (value, label, kind) => h("div.tile", null, h(`b${kind ? `.is-${kind}` : ""}`, null, value), h("span", null, label));
     fill(badge, line.is_orchestrated && h("span.badge.is-running", null, "running"));
     fill(tiles, [...states].map(([one, jobsOfState]) => tile(jobsOfState.toLocaleString("en"), one, one)), tile(duration(mean(line.jobs.map(waited))), "mean wait"), tile(duration(mean(line.jobs.map(response).filter((value) => value !== null))), "mean response"));
-    const before = state.value || (query.get("state") ?? "");
+    const before = here().query.get("state") ?? "";
     fill(state, ["", ...states.keys()].map((one) => h("option", { value: one, selected: one === before }, one || "any state")));
     document.title = `${name} – fltk`;
   };
@@ -69,7 +69,7 @@ async function viewStream(main, { parts: [, name], query, signal }) {
   if (CARRIED) return;
   follow(() => `${path}/live`, signal, sparing(async () => {
     const answer = await api(`${path}/timeline`, signal);
-    if (signal.aborted) return;
+    if (signal.aborted || answer === line) return;
     line = answer;
     update();
   }, signal));
@@ -86,16 +86,46 @@ function lanes(jobs, groupOf, groups, now) {
   const lines = [];
   members.forEach((of, group) => {
     of.sort((a, b) => jobs[a].spans[0][1] - jobs[b].spans[0][1]);
-    const [free, first] = [[], lines.length];
+    // The lanes that are taken, as a heap by when they are free: thousands of jobs may be there at a time.
+    const taken = [];
     for (const index of of) {
       const spans = jobs[index].spans;
-      let lane = free.findIndex((end) => end <= spans[0][1]);
-      if (lane < 0) { lane = free.length; lines.push(group); }
-      free[lane] = spans.at(-1)[2] ?? now;
-      at[index] = first + lane;
+      const end = spans.at(-1)[2] ?? now;
+      if (taken.length && taken[0][0] <= spans[0][1]) {
+        const [, lane] = taken[0];
+        taken[0] = [end, lane];
+        sink(taken);
+        at[index] = lane;
+      } else {
+        at[index] = lines.length;
+        taken.push([end, lines.length]);
+        rise(taken);
+        lines.push(group);
+      }
     }
   });
   return { lines, at };
+}
+
+/** Moves the first entry of a heap to its place. */
+function sink(heap) {
+  for (let at = 0; ;) {
+    let least = at;
+    for (const child of [2 * at + 1, 2 * at + 2]) if (child < heap.length && heap[child][0] < heap[least][0]) least = child;
+    if (least === at) return;
+    [heap[at], heap[least]] = [heap[least], heap[at]];
+    at = least;
+  }
+}
+
+/** Moves the last entry of a heap to its place. */
+function rise(heap) {
+  for (let at = heap.length - 1; at > 0;) {
+    const parent = (at - 1) >> 1;
+    if (heap[parent][0] <= heap[at][0]) return;
+    [heap[at], heap[parent]] = [heap[parent], heap[at]];
+    at = parent;
+  }
 }
 
 function timelineChart(data) {
@@ -131,8 +161,8 @@ function timelineChart(data) {
         series: line.states.map((state, index) => ({ name: state, type: "custom", renderItem: renderBar, encode: { x: [1, 2], y: 0 }, color: STATE_COLORS[state] ?? "#8b949e", data: few.filter((bar) => bar[3] === index), progressive: 0, clip: true })),
       },
       header: ["job", "class", "priority", "state", "arrived s", "ended s", "suspensions", "nodes", "why", ...line.states.map((state) => `${state} s`)],
-      rows: line.jobs.map((job) => [job.job, line.classes[job.class], job.priority, job.state, job.arrived, job.ended, job.suspensions, job.nodes.map((node) => line.nodes[node]).join(" "), job.why ?? job.reason ?? "",
-        ...line.states.map((_, index) => Number(job.spans.filter((span) => span[0] === index).reduce((sum, [, from, until]) => sum + (until ?? now) - from, 0).toFixed(3)))]),
+      get rows() { return line.jobs.map((job) => [job.job, line.classes[job.class], job.priority, job.state, job.arrived, job.ended, job.suspensions, job.nodes.map((node) => line.nodes[node]).join(" "), job.why ?? job.reason ?? "",
+        ...line.states.map((_, index) => Number(job.spans.filter((span) => span[0] === index).reduce((sum, [, from, until]) => sum + (until ?? now) - from, 0).toFixed(3)))]); },
     };
   };
   const figure = chart({ name: "timeline", title: "Time line", wide: true, svg: false, height: "26rem", note: "Ctrl and the wheel zoom; drag moves", look });
@@ -163,9 +193,10 @@ function condensed(bars, from, until) {
   let joined = bars;
   for (let step = (until - from) / 1500; joined.length > BARS_MAX && step < until - from; step *= 1.7) {
     const last = new Map();
+    const finer = joined;
     joined = [];
-    for (const bar of bars) {
-      const key = `${bar[0]} ${bar[3]}`;
+    for (const bar of finer) {
+      const key = bar[0] * 64 + bar[3];
       const before = last.get(key);
       if (before && bar[1] - before[2] < step) {
         before[2] = Math.max(before[2], bar[2]);

@@ -4,7 +4,7 @@
 async function viewStreams(main, { signal }) {
   const list = h("div", null);
   const show = async () => {
-    const streams = inOrder(await api("streams", signal), (stream) => stream.started_at, "desc");
+    const streams = inOrder(await api("streams", signal), (stream) => Date.parse(stream.started_at), "desc");
     const states = (stream) => (stream.states ? Object.entries(stream.states).map(([state, count]) => [h(`span.is-${state}`, null, `${count} ${state}`), " "]) : NONE);
     fill(list, streams.length === 0
       ? h("p.notice.calm", null, "There are no streams yet. `fltk run examples/stream.yaml` makes one.")

@@ -79,12 +79,15 @@ impl Connection {
 /// Returns a body that welcomes the client once the folders were looked at, and then says each time that something has changed.
 pub fn changes(connection: Connection) -> Body {
     let events = unfold((connection, false), |(mut connection, is_welcome)| async move {
-        // The first look is no change: whatever happens after the welcome is one.
-        let event = match connection.wait().await {
-            Woke::Changed if !is_welcome => WELCOME,
-            Woke::Changed => CHANGED,
-            Woke::Quiet => ALIVE,
-            Woke::Over => return None,
+        // The first look is no change: whatever happens after the welcome is one, and nothing is sent before it.
+        let event = loop {
+            match connection.wait().await {
+                Woke::Changed if !is_welcome => break WELCOME,
+                Woke::Changed => break CHANGED,
+                Woke::Quiet if !is_welcome => {}
+                Woke::Quiet => break ALIVE,
+                Woke::Over => return None,
+            }
         };
         let is_welcome = is_welcome || event == WELCOME;
         Some((Bytes::from_static(event), (connection, is_welcome)))

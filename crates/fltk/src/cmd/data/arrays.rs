@@ -53,7 +53,7 @@ pub fn run(args: &ExperimentArgs, folder: &Path, client: Option<&str>, locations
         // It may be somebody's data.
         return Err(failure(Exit::General, format!("`{}` is there already\nhint: choose a new folder", folder.display())));
     }
-    let written = fs::create_dir_all(folder).and_then(|()| arrays::write(folder, &dataset, &parts, *seed));
+    let written = fs::create_dir_all(folder).and_then(|()| arrays::write(folder, &dataset, &parts, *seed, client));
     written.with_context(|| format!("can't write the arrays to `{}`", folder.display()))?;
     drop(work);
     let num_clients = if own.is_some() { 1 } else { parts.num_clients() };

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 
@@ -83,6 +83,9 @@ impl StreamSource {
         self.is_orchestrated = self.begun.folder.is_taken();
         let Added { entries, is_anew } = self.follower.read_on().or_exit(Exit::Records)?;
         if is_anew {
+            // Another stream has taken the place of this one: its experiment is another one too.
+            let folder = StreamFolder::open(self.begun.folder.path()).or_exit(Exit::Records)?;
+            self.begun = Begun::open(folder)?;
             (self.orchestrator, self.series) = (self.begun.look_on(&[])?, Series::default());
         }
         for entry in entries {
@@ -160,20 +163,30 @@ impl Found {
         if changed.is_some() && changed == self.changed {
             return;
         }
-        self.changed = changed;
+        let mut is_complete = true;
         for path in RunFolder::list(&self.root).unwrap_or_default() {
             if self.seen.contains(&path) {
                 continue;
             }
-            if let Some(name) = started_as(&path) {
-                self.by_name.insert(name, path.clone());
+            match RunFolder::open(&path) {
+                Ok(folder) => {
+                    if let Some(name) = folder.description().group_name.clone() {
+                        self.by_name.insert(name, path.clone());
+                    }
+                    self.seen.insert(path);
+                }
+                // It may just be made: the next look sees it.
+                Err(_) if is_recent(fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()) => is_complete = false,
+                Err(_) => drop(self.seen.insert(path)),
             }
-            self.seen.insert(path);
         }
+        // Within a moment, another folder may be made without another time of change.
+        self.changed = changed.filter(|_| is_complete && !is_recent(changed));
     }
 }
 
-/// Returns the name that the run in `path` was started with.
-fn started_as(path: &Path) -> Option<String> {
-    RunFolder::open(path).ok()?.description().group_name.clone()
+/// Returns true if something was changed in the last seconds, or its time isn't known.
+fn is_recent(changed: Option<SystemTime>) -> bool {
+    const RECENT: std::time::Duration = std::time::Duration::from_secs(5);
+    changed.is_none_or(|changed| changed.elapsed().is_ok_and(|age| age < RECENT))
 }

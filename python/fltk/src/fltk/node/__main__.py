@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.client and arguments.data is None and arguments.arrays is None:
         parser.error("`--client` needs `--data`, the folder of the client's data set")
-    arguments.name = arguments.name or arguments.client or socket.gethostname()
+    arguments.name = arguments.client or arguments.name or socket.gethostname()
     if arguments.credentials is None and arguments.invitation is None:
         arguments.invitation = os.environ.get("FLTK_INVITATION")
     return arguments

@@ -6,6 +6,7 @@ Files are NumPy arrays that are mapped, not read, so many processes share them. 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+DESCRIPTION = "arrays.json"
+"""The file of the folder that describes the others."""
+
 FORMAT = 1
 """The form of the folder that this package reads."""
 
@@ -33,15 +37,20 @@ class Arrays:
 
     folder: Path
     command: tuple[str, ...] = ()
+    client: str | None = None
+    """The client whose data they have to be; `None` if they are the samples of all."""
 
     def open(self) -> Path:
         """Returns the folder, which is made with the first use; processes that come at the same time wait for one of them."""
         import fcntl
 
-        if self.command and not self.folder.exists():
+        # The description is written last: without it, the folder is being made, or whoever made it was interrupted.
+        whole = self.folder / DESCRIPTION
+        if self.command and not whole.exists():
             with self.folder.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not self.folder.exists():
+                if not whole.exists():
+                    shutil.rmtree(self.folder, ignore_errors=True)
                     self._make()
         return self.folder
 
@@ -57,20 +66,29 @@ class Arrays:
             raise MachineError(f"the samples can't be written: {made.stderr.decode(errors='replace').strip()}")
 
 
+def _owner(client: object) -> str:
+    return "all clients" if client is None else f"the client `{client}`"
+
+
 class Samples:
     """The samples of a folder, and which of them each client has."""
 
-    def __init__(self, folder: Path, job: Job) -> None:
+    def __init__(self, folder: Path, job: Job, client: str | None = None) -> None:
         import numpy as np
 
         self.folder = folder
         self.job = job
         try:
-            self.description: dict[str, Any] = json.loads((folder / "arrays.json").read_text())
+            self.description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
         except (OSError, ValueError) as error:
             raise MachineError(f"the samples in `{folder}` can't be read: {error}") from error
         if self.description.get("format") != FORMAT:
             raise MachineError(f"the samples in `{folder}` are in form {self.description.get('format')}, and this package reads form {FORMAT}")
+        if (found := self.description.get("client")) != client:
+            raise MachineError(
+                f"the samples in `{folder}` are those of {_owner(found)}, and here are needed those of {_owner(client)}; "
+                "hint: `fltk data arrays --client NAME --data DIR` writes those of a client"
+            )
         if any(job.data) and bytes.fromhex(self.description["data"]) != job.data:
             raise MachineError("this node has other training data than the federator; hint: give both the same data set: `fltk data verify` checks it")
         if self.description.get("seed") != job.seed:
@@ -83,10 +101,10 @@ class Samples:
         def array(name: str) -> np.ndarray[Any, Any]:
             path = folder / f"{name}.npy"
             try:
-                found: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+                loaded: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError) as error:
                 raise MachineError(f"`{path}` can't be read: {error}") from error
-            return found
+            return loaded
 
         self._inputs = {part: array(f"{part}-inputs") for part in ("train", "test")}
         self._targets = {part: array(f"{part}-labels" if self.kind != "text" else f"{part}-starts") for part in ("train", "test")}

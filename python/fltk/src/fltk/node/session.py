@@ -187,6 +187,9 @@ class Node:
                     self._say(f"the federator is lost: {error}; calling again")
                 finally:
                     session.end()
+                    for work in self._works.values():
+                        # The federator asks anew for what isn't an update: what is asked then doesn't wait for this.
+                        work.is_released |= work.key[0] != "train"
                     self._works = {key: work for key, work in self._works.items() if key[0] == "train"}
         finally:
             self._deliveries.shutdown(wait=False, cancel_futures=True)
@@ -323,11 +326,12 @@ class Node:
 
     def _arrays(self) -> Arrays:
         if self._options.arrays is not None:
-            return Arrays(self._options.arrays)
+            return Arrays(self._options.arrays, client=self._options.client or None)
         folder = self._folder / "arrays"
         command = [self._options.program, "data", "arrays", str(self._folder / "experiment.yaml"), "--write", str(folder)]
         command += ["--data", self._options.data] if self._options.data else []
-        return Arrays(folder, tuple(command + (["--client", self._options.client] if self._options.client else [])))
+        command += ["--client", self._options.client] if self._options.client else []
+        return Arrays(folder, tuple(command), self._options.client or None)
 
     # Listening.
 

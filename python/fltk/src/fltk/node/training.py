@@ -60,7 +60,7 @@ class Training:
 
     def _open(self) -> Samples:
         if self._samples is None:
-            self._samples = Samples(self._arrays.open(), self._job)
+            self._samples = Samples(self._arrays.open(), self._job, self._arrays.client)
         return self._samples
 
     @property

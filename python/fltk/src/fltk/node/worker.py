@@ -6,6 +6,7 @@ The code of the user's runs there, so that it can neither keep the node from ans
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -32,12 +33,15 @@ class Workers:
     def __init__(self, num: int) -> None:
         self._lock = threading.Lock()
         self._zygote: Zygote | None = None
+        self._has_ended = False
         # The first makes the model and evaluates it while the others, which are to train at once, get what an optimizer imports.
         self.all = [Worker(self, is_early=number == 0) for number in range(num)]
 
     def zygote(self) -> Zygote:
         """Returns the process that makes copies."""
         with self._lock:
+            if self._has_ended:
+                raise FailedError("the node is ending", is_of_settings=False)
             if self._zygote is not None and not self._zygote.is_running:
                 self._zygote.end()
                 self._zygote = None
@@ -45,11 +49,11 @@ class Workers:
             return self._zygote
 
     def end(self) -> None:
-        """Ends all processes."""
-        for worker in self.all:
-            worker.end()
-        if self._zygote is not None:
-            self._zygote.end()
+        """Ends all processes: the copies end with the one that they are of."""
+        with self._lock:
+            self._has_ended = True
+            if self._zygote is not None:
+                self._zygote.end()
 
 
 class Worker:
@@ -77,9 +81,15 @@ class Worker:
     def ask(self, kind: str, *arguments: Any) -> Any:
         """Returns the answer to a request. A process that ends meanwhile, as by a crash of a library, is an error of this machine."""
         if kind == "train" and self._successor is not None:
-            self.end()
+            self._end()
             self._stop()
             self._connection, self._successor = self._successor, None
+            self.wait()
+            if self._number is None:
+                self._stop()
+        if self._has_gone():
+            # It is no fault of the request, which another process carries out.
+            self._stop()
         if not self._has_job and self._job is not None:
             self._request("job", *self._job)
             self._has_job = True
@@ -94,11 +104,22 @@ class Worker:
                 # The next request says so.
                 return
 
-    def end(self) -> None:
-        """Ends the process, if it is known; with the one of which it is a copy, it ends anyway."""
-        if self._number is not None:
+    def _end(self) -> None:
+        """Ends the process, if it is known, and nobody else can have its number: that of a copy stays its own until it is asked how the copy ended."""
+        number = self._number
+        if number is not None and self._zygote is not None and self._zygote.is_running:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._number, signal.SIGKILL)
+                os.kill(number, signal.SIGKILL)
+
+    def _has_gone(self) -> bool:
+        """True if the process was there, and has ended while nobody asked anything of it."""
+        if self._connection is None or self._number is None:
+            return False
+        try:
+            # A process that is there says nothing unless it is asked.
+            return self._connection.poll()
+        except OSError:
+            return True
 
     def _start(self, *, is_early: bool = False) -> Connection[Any, Any]:
         self._zygote = self._workers.zygote()
@@ -151,6 +172,8 @@ def main() -> None:
     end_with_parent(int(sys.argv[2]))
     # The node decides when it is over.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     work(Connection(int(sys.argv[1])))
 
 

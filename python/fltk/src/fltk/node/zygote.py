@@ -18,6 +18,7 @@ An optimizer imports PyTorch's compiler, which takes as long as PyTorch itself o
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -87,14 +89,19 @@ class Zygote:
         """Ends it; its copies end with it."""
         self._process.kill()
         self._process.wait()
-        self._control.close()
+        with self._lock:
+            self._control.close()
 
 
 def main() -> None:
     """Serves the node that started this process, whose end of a socket is the first argument; in a copy, works."""
     end_with_parent(int(sys.argv[2]))
-    # The node decides when it is over.
+    # The node decides when it is over. Where children are ignored, nobody learns how they ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A worker may be killed, and what it has printed isn't lost.
+        sys.stdout.reconfigure(line_buffering=True)
     connection = _serve(socket.socket(fileno=int(sys.argv[1])))
     if connection is not None:
         from fltk.node.worker import work
@@ -119,22 +126,43 @@ def _serve(control: socket.socket) -> Connection[Any, Any] | None:
             return None
         kind, worker = _REQUEST.unpack(message)
         if kind == _ENDED:
-            program = programs.pop(worker, None)
-            code = program.wait() if program is not None else os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
-            control.sendall(_ANSWER.pack(code))
+            programs.pop(worker, None)
+            control.sendall(_ANSWER.pack(_reaped(worker)))
+            continue
+        if not sockets:
+            # Its end of the socket was lost on the way, as where there are too many open files: the node sees it closed.
             continue
         if kind == _WHOLE and not has_compiler:
             _import_compiler()
             has_compiler = True
-        if not _is_alone():
-            command = [sys.executable, "-m", "fltk.node.worker", str(sockets[0]), str(own)]
-            started = subprocess.Popen(command, pass_fds=sockets, stdin=subprocess.DEVNULL)
-            programs[started.pid] = started
-        elif os.fork() == 0:
-            control.close()
-            end_with_parent(own)
-            return Connection(sockets[0])
+        try:
+            if not _is_alone():
+                command = [sys.executable, "-m", "fltk.node.worker", str(sockets[0]), str(own)]
+                started = subprocess.Popen(command, pass_fds=sockets, stdin=subprocess.DEVNULL)
+                programs[started.pid] = started
+            elif os.fork() == 0:
+                control.close()
+                end_with_parent(own)
+                return Connection(sockets[0])
+        except OSError as error:
+            # The others go on, and the node asks again.
+            print(f"a worker can't be started: {error}", file=sys.stderr, flush=True)
         os.close(sockets[0])
+
+
+def _reaped(worker: int) -> int:
+    """Returns the exit code of a worker that is about to end, negative for a signal; one that doesn't end is killed, and one that isn't a child has none: 0."""
+    patience = time.monotonic() + _GRACE_S
+    try:
+        while (ended := os.waitpid(worker, os.WNOHANG))[0] == 0:
+            if time.monotonic() > patience:
+                os.kill(worker, signal.SIGKILL)
+                ended = os.waitpid(worker, 0)
+                break
+            time.sleep(0.01)
+        return os.waitstatus_to_exitcode(ended[1])
+    except (ChildProcessError, ProcessLookupError):
+        return 0
 
 
 def _import_compiler() -> None:
