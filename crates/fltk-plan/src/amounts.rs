@@ -98,14 +98,14 @@ impl Amounts {
     /// The names of the resources of which `asked` wants more than there is here, ascending; empty if it fits.
     #[must_use]
     pub fn lacks<'a>(&self, asked: &'a Self) -> Vec<&'a str> {
-        asked.0.iter().filter(|(name, nanos)| **nanos > self.get(name)).map(|(name, _)| &**name).collect()
+        asked.0.iter().filter(|(name, nanos)| *nanos > self.get(name)).map(|(name, _)| &**name).collect()
     }
 
     /// The largest fraction of any of these amounts that `asked` takes, `0..`; infinite if it asks for a resource that isn't here.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn share(&self, asked: &Self) -> f64 {
-        let shares = asked.0.iter().filter(|(_, nanos)| **nanos > 0).map(|(name, nanos)| *nanos as f64 / self.get(name).max(0) as f64);
+        let shares = asked.0.iter().filter(|(_, nanos)| *nanos > 0).map(|(name, nanos)| *nanos as f64 / self.get(name).max(0) as f64);
         shares.fold(0.0, f64::max)
     }
 }

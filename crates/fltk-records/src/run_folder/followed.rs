@@ -81,7 +81,7 @@ mod tests {
         let folder = recorded(root.path(), 1, &[started(0), round(0, 0.1)]);
         let mut followed = FollowedRun::open(folder.clone()).unwrap();
         let (mut recorder, _) = RunRecorder::open(folder.clone(), "a test").unwrap();
-        let mut as_read = |followed: &mut FollowedRun, status: Status| {
+        let as_read = |followed: &mut FollowedRun, status: Status| {
             followed.read_on().unwrap();
             let run = folder.clone().read().unwrap();
             assert_eq!((followed.run().status, run.status), (status, status));

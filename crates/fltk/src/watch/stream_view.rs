@@ -29,6 +29,7 @@ const NAME_CHARS: usize = 8;
 const SPARK_CHARS: usize = 10;
 
 /// The knowledge of a stream from which its view is made.
+#[derive(Clone)]
 pub struct Known<'a> {
     /// The name of its folder.
     pub name: &'a str,
@@ -110,7 +111,7 @@ impl StreamView {
         let next = orchestrator.next_arrival().filter(|_| status == Status::Running);
         let jobs = arranged(orchestrator);
         // Nothing goes on in a stream that nobody runs.
-        let known = &Known { now: if status == Status::Running { now } else { orchestrator.now() }, ..*known };
+        let known = &Known { now: if status == Status::Running { now } else { orchestrator.now() }, ..known.clone() };
         let settings = orchestrator.planner().settings();
         Self {
             name: shown(known.name),
