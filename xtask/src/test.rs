@@ -26,7 +26,7 @@ use clap::Args;
 use self::history::History;
 pub use self::{
     own::run as own_part,
-    part::{Part, Work},
+    part::{Part, Stage, Work},
     parts::PARTS,
 };
 use crate::{checkout::Checkout, lock};
@@ -35,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask test                              # all parts that need no cluster
   cargo xtask test --cluster                    # images, a real Kubernetes, the guide; needs root and Go
+  cargo xtask test --slow                       # further proofs of what the others prove too
   cargo xtask test --changed                    # parts that commits since `origin/main` or uncommitted changes can break
   cargo xtask test --only clippy --only quickstart
   cargo xtask test --list
@@ -47,6 +48,9 @@ pub struct Arguments {
     /// Run the parts that need images or a real Kubernetes, instead of the others.
     #[arg(long)]
     pub cluster: bool,
+    /// Run the parts that take minutes and whose kind of proof the others have too, instead of the others.
+    #[arg(long, conflicts_with = "cluster")]
+    pub slow: bool,
     /// Run only the parts that a change can break, according to the dependencies between crates and the files that each part names. The change consists
     /// of the commits since this one and of what isn't committed yet.
     #[arg(long, value_name = "COMMIT", num_args = 0..=1, default_missing_value = "")]
@@ -63,6 +67,17 @@ pub struct Arguments {
     /// Rewrite the table of proofs in CONTRIBUTING.md with the seconds of the last runs, and run nothing.
     #[arg(long, conflicts_with_all = ["list", "times"])]
     pub table: bool,
+}
+
+impl Arguments {
+    /// Returns the command, by the stage that it runs.
+    fn command(&self) -> Stage {
+        match (self.cluster, self.slow) {
+            (true, _) => Stage::Cluster,
+            (_, true) => Stage::Slow,
+            _ => Stage::Checks,
+        }
+    }
 }
 
 /// Runs the command with `arguments`.
@@ -99,7 +114,7 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<ExitCod
 
 /// Returns the requested parts and those that they need, in the order of the list.
 fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'static Part>> {
-    let of_stage = || PARTS.iter().filter(|part| part.stage.is_of(arguments.cluster));
+    let of_stage = || PARTS.iter().filter(|part| part.stage.is_of(arguments.command()));
     let mut names: BTreeSet<&str> = if let Some(since) = &arguments.changed {
         let change = changed::Change::since(checkout, since)?;
         let names: BTreeSet<&str> = of_stage().filter(|part| change.can_break(part)).map(|part| part.name).collect();
@@ -110,13 +125,9 @@ fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'st
     } else {
         for name in &arguments.only {
             let Some(part) = PARTS.iter().find(|part| part.name == name) else {
-                bail!("there is no part `{name}`\nhint: `cargo xtask test --list` and `cargo xtask test --cluster --list` name them");
+                bail!("there is no part `{name}`\nhint: `cargo xtask test --list`, also with `--cluster` or `--slow`, names them");
             };
-            ensure!(
-                part.stage.is_of(arguments.cluster),
-                "`{name}` is run {} `--cluster`",
-                if arguments.cluster { "without" } else { "with" }
-            );
+            ensure!(part.stage.is_of(arguments.command()), "`{name}` is run by `cargo xtask test{}`", part.stage.option());
         }
         arguments.only.iter().map(String::as_str).collect()
     };
@@ -138,7 +149,7 @@ mod tests {
 
     fn names(only: &[&str], cluster: bool) -> anyhow::Result<Vec<&'static str>> {
         let only = only.iter().map(|name| (*name).to_owned()).collect();
-        let arguments = Arguments { cluster, changed: None, only, list: false, times: false, table: false };
+        let arguments = Arguments { cluster, slow: false, changed: None, only, list: false, times: false, table: false };
         Ok(chosen(&Checkout::find()?, &arguments)?.iter().map(|part| part.name).collect())
     }
 
@@ -152,12 +163,16 @@ mod tests {
             cluster.contains(&"compile") && cluster.contains(&"the guide") && cluster.last() == Some(&"stopping Kubernetes"),
             "{cluster:?}"
         );
-        assert_eq!(names(&[], false).unwrap().len() + names(&[], true).unwrap().len(), PARTS.len() + 4, "four are of both");
+        assert_eq!(
+            names(&[], false).unwrap().len() + names(&[], true).unwrap().len(),
+            PARTS.iter().filter(|part| part.stage != Stage::Slow).count() + 4,
+            "four are of both"
+        );
     }
 
     #[test]
     fn unknown_parts_are_refused() {
         assert!(names(&["quickstrat"], false).unwrap_err().to_string().contains("there is no part `quickstrat`"));
-        assert!(names(&["the guide"], false).unwrap_err().to_string().contains("with `--cluster`"));
+        assert!(names(&["the guide"], false).unwrap_err().to_string().contains("is run by `cargo xtask test --cluster`"));
     }
 }

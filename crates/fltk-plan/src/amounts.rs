@@ -42,13 +42,19 @@ impl Amounts {
         self.0.binary_search_by(|(other, _)| (**other).cmp(name))
     }
 
-    /// The amount of `name`, as an entry that is zero if there was none.
-    fn entry(&mut self, name: &Arc<str>) -> &mut i128 {
-        let index = self.find(name).unwrap_or_else(|index| {
-            self.0.insert(index, (Arc::clone(name), 0));
-            index
-        });
-        &mut self.0[index].1
+    /// Changes the amount of each resource of `other`, from zero if there was none.
+    fn change(&mut self, other: &Self, change: impl Fn(i128, i128) -> i128) {
+        // Both are ascending, and mostly of the same resources.
+        let mut at = 0;
+        for (name, nanos) in &other.0 {
+            while self.0.get(at).is_some_and(|(here, _)| here != name && here < name) {
+                at += 1;
+            }
+            if self.0.get(at).is_none_or(|(here, _)| here != name) {
+                self.0.insert(at, (Arc::clone(name), 0));
+            }
+            self.0[at].1 = change(self.0[at].1, *nanos).clamp(-NANOS_MAX, NANOS_MAX);
+        }
     }
 
     /// The amount of `name`, in billionths.
@@ -81,24 +87,25 @@ impl Amounts {
 
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
-        for (name, nanos) in &other.0 {
-            let sum = self.entry(name);
-            *sum = sum.saturating_add(*nanos).clamp(-NANOS_MAX, NANOS_MAX);
-        }
+        self.change(other, i128::saturating_add);
     }
 
     /// Subtracts `other`; amounts may become negative.
     pub fn subtract(&mut self, other: &Self) {
-        for (name, nanos) in &other.0 {
-            let rest = self.entry(name);
-            *rest = rest.saturating_sub(*nanos).clamp(-NANOS_MAX, NANOS_MAX);
-        }
+        self.change(other, i128::saturating_sub);
     }
 
     /// The names of the resources of which `asked` wants more than there is here, ascending; empty if it fits.
     #[must_use]
     pub fn lacks<'a>(&self, asked: &'a Self) -> Vec<&'a str> {
-        asked.0.iter().filter(|(name, nanos)| *nanos > self.get(name)).map(|(name, _)| &**name).collect()
+        let mut at = 0;
+        let mut here = |name: &Arc<str>| {
+            while self.0.get(at).is_some_and(|(here, _)| here != name && here < name) {
+                at += 1;
+            }
+            self.0.get(at).filter(|(here, _)| here == name).map_or(0, |(_, nanos)| *nanos)
+        };
+        asked.0.iter().filter(|(name, nanos)| *nanos > here(name)).map(|(name, _)| &**name).collect()
     }
 
     /// The largest fraction of any of these amounts that `asked` takes, `0..`; infinite if it asks for a resource that isn't here.

@@ -113,6 +113,8 @@ pub struct Planner {
     waits: BTreeMap<usize, Wait>,
     head: Option<usize>,
     nodes: Option<Nodes>,
+    /// The same without any pods, with all that may come back.
+    empty: Option<Nodes>,
     /// The nodes' capacity left after the active jobs' requests.
     free: Option<Nodes>,
     /// The number of active jobs by class.
@@ -148,6 +150,7 @@ impl Planner {
             waits: BTreeMap::new(),
             head: None,
             nodes: None,
+            empty: None,
             free: None,
             active_by_class: BTreeMap::new(),
             run_times,
@@ -180,6 +183,7 @@ impl Planner {
     /// Copies from `other` what it knows about the nodes.
     pub fn knows_nodes_of(&mut self, other: &Self) {
         self.nodes.clone_from(&other.nodes);
+        self.empty.clone_from(&other.empty);
         self.count_free();
     }
 
@@ -268,7 +272,7 @@ impl Planner {
         if self.settings.admission != (AdmissionConfig::Capacity {}) {
             return None;
         }
-        let misfit = self.nodes.as_ref()?.empty().place(&self.jobs[index].spec).err()?;
+        let misfit = self.empty.as_ref()?.place(&self.jobs[index].spec).err()?;
         Some(Wait::Never { misfit })
     }
 
@@ -298,6 +302,7 @@ impl Planner {
                 if self.nodes.as_ref() == Some(&nodes) {
                     return false;
                 }
+                self.empty = Some(nodes.empty());
                 self.nodes = Some(nodes);
                 self.count_free();
                 return true;

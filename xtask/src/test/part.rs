@@ -31,19 +31,26 @@ impl Part {
 pub enum Stage {
     /// `cargo xtask test`.
     Checks,
+    /// `cargo xtask test --slow`: proofs of a kind that the others have too, which take minutes.
+    Slow,
     /// `cargo xtask test --cluster`.
     Cluster,
-    /// Both commands.
+    /// All of them.
     Both,
 }
 
 impl Stage {
-    /// True if the command with `--cluster`, or without it, runs the part.
-    pub fn is_of(self, cluster: bool) -> bool {
+    /// True if the command of the stage `command` runs the part.
+    pub fn is_of(self, command: Self) -> bool {
+        self == Self::Both || self == command
+    }
+
+    /// Returns the option of the command, with a space before it.
+    pub fn option(self) -> &'static str {
         match self {
-            Self::Checks => !cluster,
-            Self::Cluster => cluster,
-            Self::Both => true,
+            Self::Checks | Self::Both => "",
+            Self::Slow => " --slow",
+            Self::Cluster => " --cluster",
         }
     }
 }

@@ -145,6 +145,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "torch-dist with NCCL",
+        stage: Stage::Slow,
         proves: "that groups over NCCL compile against its own headers; running them needs a GPU",
         after: &[Passed("compile"), Passed("Python packages")],
         load: Load::cores(1).using(&[Cargo]),
@@ -241,6 +242,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "parity with PyTorch",
+        stage: Stage::Slow,
         proves: "every net against the installed PyTorch, each optimizer on half of them, with weights exchanged as files, at large steps on this processor",
         after: &[Passed("compile"), Passed("Python packages")],
         touched: by(&["fltk-train"], &["crates/fltk-torch/src/cmd/parity", "python/nets.py", "python/parity.py"]),
@@ -325,6 +327,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "accuracy of four ranks",
+        stage: Stage::Slow,
         proves: "that four ranks, as in examples/fashion-ddp.yaml with larger batches, end within 0.2 points of the same training in one process",
         after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
         load: Load::cores(2),

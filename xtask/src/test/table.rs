@@ -39,8 +39,9 @@ pub fn write(checkout: &Checkout, history: &History) -> anyhow::Result<()> {
     for part in PARTS {
         let command = match part.stage {
             Stage::Checks => "`test`",
+            Stage::Slow => "`test --slow`",
             Stage::Cluster => "`test --cluster`",
-            Stage::Both => "both",
+            Stage::Both => "all",
         };
         let seconds = history.measured(part).map_or_else(|| "-".to_owned(), |seconds| format!("{:.0}", seconds.ceil()));
         // Writing to a string can't fail.

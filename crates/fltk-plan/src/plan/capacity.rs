@@ -5,7 +5,10 @@
 //! first, each pod on the first node by name that has room; if that leaves a pod without a place, each pod goes to the node that it leaves the least
 //! on. So in rare cases a placement that exists is missed, but every placement that is found is valid.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +43,8 @@ pub(super) struct Nodes(BTreeMap<String, Free>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Free {
-    allocatable: Amounts,
+    /// It is shared by copies, in which it doesn't change.
+    allocatable: Arc<Amounts>,
     free: Amounts,
     closed: Option<Closed>,
 }
@@ -84,7 +88,7 @@ impl Nodes {
         let free = |node: Node| {
             let mut free = node.allocatable.clone();
             free.subtract(&node.used);
-            (node.name, Free { allocatable: node.allocatable, free, closed: node.closed })
+            (node.name, Free { allocatable: Arc::new(node.allocatable), free, closed: node.closed })
         };
         Self(nodes.into_iter().map(free).collect())
     }
@@ -100,7 +104,7 @@ impl Nodes {
     pub fn empty(&self) -> Self {
         let empty = |(name, node): (&String, &Free)| {
             let closed = node.closed.clone().filter(|closed| closed.lasts);
-            (name.clone(), Free { allocatable: node.allocatable.clone(), free: node.allocatable.clone(), closed })
+            (name.clone(), Free { allocatable: Arc::clone(&node.allocatable), free: Amounts::clone(&node.allocatable), closed })
         };
         Self(self.0.iter().map(empty).collect())
     }

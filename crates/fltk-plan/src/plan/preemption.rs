@@ -8,7 +8,7 @@
 
 use fltk_core::experiment::{AdmissionConfig, Duration, PolicyName};
 
-use super::{Action, Job, Planner, State, Wait};
+use super::{Action, Planner, State, Wait};
 
 impl Planner {
     /// Preempts what must go for the job at `index`, which waits for `wait`, if it may preempt; returns the job's new reason to wait.
@@ -69,12 +69,15 @@ impl Planner {
 
     /// True if the job at `index` could start without the active jobs in `gone`.
     fn fits_without(&self, index: usize, gone: &[usize]) -> bool {
-        let left: Vec<&Job> = self.active.iter().filter(|active| !gone.contains(active)).map(|active| &self.jobs[*active]).collect();
         match self.settings.admission {
             AdmissionConfig::Unlimited {} => true,
-            AdmissionConfig::MaxConcurrent { jobs } => left.len() < jobs as usize,
+            AdmissionConfig::MaxConcurrent { jobs } => self.active.iter().filter(|active| !gone.contains(active)).count() < jobs as usize,
             AdmissionConfig::Capacity {} => {
-                self.nodes.as_ref().is_some_and(|nodes| nodes.without(left.into_iter()).place(&self.jobs[index].spec).is_ok())
+                let Some(mut free) = self.free.clone() else { return false };
+                for job in gone.iter().filter(|gone| self.active.contains(gone)).map(|gone| &self.jobs[*gone]) {
+                    free.give(&job.placement, &job.spec);
+                }
+                free.place(&self.jobs[index].spec).is_ok()
             }
         }
     }
