@@ -9,7 +9,7 @@ pub enum Kind {
     Training,
     /// The same as `training`, with libtorch's CUDA part. Nobody has run it on a GPU, and the program trains on the CPU.
     Cuda,
-    /// The image that orchestrates jobs on a cluster: `fltk` alone, without libtorch and without data. At most 44 MB.
+    /// The image that orchestrates jobs on a cluster: `fltk` alone, without libtorch and without data. At most 47 MB.
     Orchestrator,
     /// TensorBoard, for the event files of runs.
     Tensorboard,
@@ -56,7 +56,7 @@ impl Kind {
     /// Returns the limit on the total bytes of its files, if there is one.
     pub fn size_max(self) -> Option<u64> {
         match self {
-            Self::Orchestrator => Some(44_000_000),
+            Self::Orchestrator => Some(47_000_000),
             Self::Training | Self::Cuda | Self::Tensorboard => None,
         }
     }
