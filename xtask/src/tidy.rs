@@ -60,7 +60,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     edges::check(&checkout::packages(&metadata), &sources, &mut findings);
     edges::check_reached(&metadata, &mut findings)?;
     dependencies::check(&sources, &mut findings)?;
-    links::check(&sources, &mut findings);
+    links::check(&sources, &listed(&checkout.root)?, &mut findings);
     english::check(&sources, &mut findings);
     findings.sort();
     for finding in &findings {

@@ -300,7 +300,7 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
     Ok(skipped)
 }
 
-/// What the index has of a run.
+/// The entry of a run in the index.
 type Summarized = Result<(RunSummary, Hyperparameters), RunError>;
 
 /// Reads these folders, several at a time: parsing the journals of thousands of runs takes seconds.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{Finding, Source};
 
-/// Checks every relative link of every Markdown file.
-pub fn check(sources: &[Source], findings: &mut Vec<Finding>) {
-    let mut known: BTreeSet<String> = sources.iter().map(|source| source.path.clone()).collect();
-    for source in sources {
-        known.extend(source.path.match_indices('/').map(|(at, _)| source.path[..at].to_owned()));
+/// Checks every relative link of every Markdown file. `files` are the paths of all files, of pictures too.
+pub fn check(sources: &[Source], files: &[String], findings: &mut Vec<Finding>) {
+    let mut known: BTreeSet<String> = files.iter().cloned().collect();
+    for path in files {
+        known.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
     }
     for source in sources.iter().filter(|source| source.path.ends_with(".md")) {
         for (index, line) in source.text.lines().enumerate() {
@@ -51,12 +51,13 @@ mod tests {
     fn broken_links_are_found() {
         let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
         let files = [
-            source("README.md", "[a](docs/a.md) [b](docs/) [c](./LICENSE#x) [d](https://docs.rs) [e](#f)\n[g](docs/gone.md)"),
+            source("README.md", "[a](docs/a.md) [b](docs/) ![p](docs/picture.webp) [c](./LICENSE#x) [d](https://docs.rs) [e](#f)\n[g](docs/gone.md)"),
             source("docs/a.md", "[a](../README.md) and [b](README.md)"),
             source("LICENSE", "[not](a-link)"),
         ];
         let mut findings = Vec::new();
-        check(&files, &mut findings);
+        let paths: Vec<String> = files.iter().map(|file| file.path.clone()).chain(["docs/picture.webp".to_owned()]).collect();
+        check(&files, &paths, &mut findings);
         let found: Vec<_> = findings.iter().map(|finding| (finding.file.as_str(), finding.line)).collect();
         assert_eq!(found, [("README.md", 2), ("docs/a.md", 1)]);
     }

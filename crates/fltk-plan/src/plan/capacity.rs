@@ -43,7 +43,7 @@ pub(super) struct Nodes(BTreeMap<String, Free>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Free {
-    /// It is shared by copies, in which it doesn't change.
+    /// The total that pods may request, which copies share.
     allocatable: Arc<Amounts>,
     free: Amounts,
     closed: Option<Closed>,
