@@ -51,7 +51,10 @@ mod tests {
     fn broken_links_are_found() {
         let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
         let files = [
-            source("README.md", "[a](docs/a.md) [b](docs/) ![p](docs/picture.webp) [c](./LICENSE#x) [d](https://docs.rs) [e](#f)\n[g](docs/gone.md)"),
+            source(
+                "README.md",
+                "[a](docs/a.md) [b](docs/) ![p](docs/picture.webp) [c](./LICENSE#x) [d](https://docs.rs) [e](#f)\n[g](docs/gone.md)",
+            ),
             source("docs/a.md", "[a](../README.md) and [b](README.md)"),
             source("LICENSE", "[not](a-link)"),
         ];
