@@ -126,8 +126,7 @@ def _serve(control: socket.socket) -> Connection[Any, Any] | None:
             return None
         kind, worker = _REQUEST.unpack(message)
         if kind == _ENDED:
-            programs.pop(worker, None)
-            control.sendall(_ANSWER.pack(_reaped(worker)))
+            control.sendall(_ANSWER.pack(_reaped(worker, programs.pop(worker, None))))
             continue
         if not sockets:
             # Its end of the socket was lost on the way, as where there are too many open files: the node sees it closed.
@@ -150,8 +149,15 @@ def _serve(control: socket.socket) -> Connection[Any, Any] | None:
         os.close(sockets[0])
 
 
-def _reaped(worker: int) -> int:
+def _reaped(worker: int, program: subprocess.Popen[bytes] | None) -> int:
     """Returns the exit code of a worker that is about to end, negative for a signal; one that doesn't end is killed, and one that isn't a child has none: 0."""
+    if program is not None:
+        # Nobody else may wait for it: the code would be lost.
+        try:
+            return program.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            return program.wait()
     patience = time.monotonic() + _GRACE_S
     try:
         while (ended := os.waitpid(worker, os.WNOHANG))[0] == 0:
