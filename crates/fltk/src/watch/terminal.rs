@@ -1,7 +1,8 @@
 //! The terminal that a screen is drawn on. However the program ends, the terminal is as it was before.
 
 use std::{
-    io, panic,
+    io::{self, IsTerminal as _},
+    panic,
     sync::{
         Arc, Once,
         atomic::{AtomicBool, Ordering},
@@ -33,6 +34,8 @@ use crate::output;
 pub struct Terminal {
     screen: Screen<CrosstermBackend<io::Stdout>>,
     stopped: Arc<AtomicBool>,
+    /// True if keys come from standard input, and not from the terminal by its own name.
+    reads_input: bool,
 }
 
 /// An outcome of waiting for a person.
@@ -61,7 +64,8 @@ impl Terminal {
         }
         give_back_on_panic();
         // Made first: from here on, an error gives the terminal back.
-        let taken = Self { screen: Screen::new(CrosstermBackend::new(output::screen()))?, stopped };
+        let reads_input = io::stdin().is_terminal();
+        let taken = Self { screen: Screen::new(CrosstermBackend::new(output::screen()))?, stopped, reads_input };
         terminal::enable_raw_mode()?;
         execute!(output::screen(), terminal::EnterAlternateScreen, cursor::Hide)?;
         Ok(taken)
@@ -89,7 +93,7 @@ impl Terminal {
     /// # Errors
     /// If the terminal can't be read.
     pub fn wait(&self, time: Duration) -> io::Result<Happened> {
-        if has_hung_up() {
+        if self.reads_input && has_hung_up() {
             return Ok(Happened::Interrupted);
         }
         let is_there = match event::poll(time) {
