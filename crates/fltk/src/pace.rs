@@ -184,6 +184,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn figures_take_little_room() {
+        let shown = [0.5, -2.0, 99_999.0, 3.4e38, f64::NAN, f64::INFINITY].map(figure);
+        assert_eq!(shown, ["0.5000", "-2.0000", "99999.0000", "3.400e38", "NaN", "inf"]);
+    }
+
+    #[test]
     fn times_have_one_or_two_units() {
         for (seconds, expected) in [
             (-1.0, "0 s"),
