@@ -155,6 +155,15 @@ impl Nodes {
             .or_else(|misfit| if misfit.pods == 1 { Err(misfit) } else { self.place_by(spec, &tightest).map_err(|_| misfit) })
     }
 
+    /// True if there are places for all pods of `spec`; why there are none takes longer to say.
+    pub fn fits(&self, spec: &JobSpec) -> bool {
+        let mut pods = spec.each_pod();
+        match (pods.next(), pods.next()) {
+            (Some((_, only)), None) => self.open(&with_place(only)).next().is_some(),
+            _ => self.place(spec).is_ok(),
+        }
+    }
+
     /// The nodes on which `pod` fits.
     fn open<'a>(&'a self, pod: &'a Amounts) -> impl Iterator<Item = &'a String> {
         self.0.iter().filter(|(_, node)| node.closed.is_none() && node.free.lacks(pod).is_empty()).map(|(name, _)| name)

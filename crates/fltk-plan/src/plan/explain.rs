@@ -132,13 +132,12 @@ impl Planner {
 
     /// The job whose end would make the job at `index` fit, if jobs run as long as their classes did before.
     pub(super) fn frees_for(&self, index: usize, now: Duration) -> Option<Frees> {
-        let nodes = self.nodes.as_ref()?;
-        let ends = self.ends(now);
-        (1..=ends.len()).find_map(|num_ended| {
-            let left = ends[num_ended..].iter().map(|(active, _)| &self.jobs[*active]);
-            nodes.without(left).place(&self.jobs[index].spec).ok()?;
-            let (last, seconds) = ends[num_ended - 1];
-            Some(Frees { seconds, job: self.jobs[last].spec.id.clone() })
+        // One place after another is given back.
+        let mut free = self.free.clone()?;
+        self.ends(now).into_iter().find_map(|(active, seconds)| {
+            let job = &self.jobs[active];
+            free.give(&job.placement, &job.spec);
+            free.fits(&self.jobs[index].spec).then(|| Frees { seconds, job: job.spec.id.clone() })
         })
     }
 

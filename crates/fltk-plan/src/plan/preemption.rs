@@ -77,7 +77,7 @@ impl Planner {
                 for job in gone.iter().filter(|gone| self.active.contains(gone)).map(|gone| &self.jobs[*gone]) {
                     free.give(&job.placement, &job.spec);
                 }
-                free.place(&self.jobs[index].spec).is_ok()
+                free.fits(&self.jobs[index].spec)
             }
         }
     }
