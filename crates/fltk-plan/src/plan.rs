@@ -357,13 +357,16 @@ impl Planner {
             (Event::PodRunning { pod, node, .. }, state) if state.is_active() => {
                 let is_leaving = matches!(state, State::Suspending { .. });
                 job.record.runs_at(now, &node);
+                let before = job.placement.clone();
                 let has_moved = job.placement.correct(pod as usize, node);
+                if let Some(free) = self.free.as_mut().filter(|_| has_moved) {
+                    free.give(&before, &job.spec);
+                    free.take(&job.placement, &job.spec);
+                }
                 if !is_leaving {
                     self.change(index, State::Running, now);
                 }
-                if has_moved {
-                    self.count_free();
-                }
+                if has_moved {}
                 has_moved
             }
             (Event::FirstStep { at, .. }, _) => {
