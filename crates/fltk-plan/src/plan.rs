@@ -366,7 +366,6 @@ impl Planner {
                 if !is_leaving {
                     self.change(index, State::Running, now);
                 }
-                if has_moved {}
                 has_moved
             }
             (Event::FirstStep { at, .. }, _) => {

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use fltk_core::experiment::Duration;
-use fltk_plan::{JobId, Orchestrator, StreamEvent, plan::Job};
+use fltk_plan::{Orchestrator, StreamEvent, plan::Job};
 use fltk_records::{
     StreamFolder,
     stream_folder::derived::{self, JobRow},
@@ -49,7 +49,7 @@ pub fn timeline(folder: StreamFolder) -> anyhow::Result<fltk_records::stream_fol
     let orchestrator = begun.look_back(&replay.entries)?;
     let files = JobFiles::of(&begun.folder);
     let now = begun.folder.is_taken().then(|| begun.elapsed(jiff::Timestamp::now()));
-    let run = |job: &JobId| Some(files.run(job)?.file_name()?.to_string_lossy().into_owned());
+    let run = |job: &fltk_plan::JobId| Some(files.run(job)?.file_name()?.to_string_lossy().into_owned());
     Ok(fltk_plan::timeline::timeline(&orchestrator, begun.folder.description(), now, &run))
 }
 
