@@ -45,6 +45,13 @@ fn check_round_trip(experiment: &Experiment) {
 }
 
 #[test]
+fn readme_shows_the_quickstart() {
+    let file = source("examples/quickstart.yaml").text;
+    let shown: String = file.lines().skip_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    assert!(source("README.md").text.contains(&format!("```yaml\n{shown}```\n")), "README.md shows another file");
+}
+
+#[test]
 fn examples_are_read_without_warnings_and_written_back() {
     let mut names: Vec<_> =
         fs::read_dir(root().join("examples")).expect("a folder").map(|entry| entry.expect("readable").file_name()).collect();

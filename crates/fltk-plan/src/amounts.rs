@@ -95,17 +95,27 @@ impl Amounts {
         self.change(other, i128::saturating_sub);
     }
 
+    /// True if there is as much here as `asked` wants.
+    #[must_use]
+    pub fn holds(&self, asked: &Self) -> bool {
+        self.shortages(asked).next().is_none()
+    }
+
     /// The names of the resources of which `asked` wants more than there is here, ascending; empty if it fits.
     #[must_use]
     pub fn lacks<'a>(&self, asked: &'a Self) -> Vec<&'a str> {
+        self.shortages(asked).collect()
+    }
+
+    fn shortages<'a>(&self, asked: &'a Self) -> impl Iterator<Item = &'a str> {
         let mut at = 0;
-        let mut here = |name: &Arc<str>| {
+        let mut here = move |name: &Arc<str>| {
             while self.0.get(at).is_some_and(|(here, _)| here != name && here < name) {
                 at += 1;
             }
             self.0.get(at).filter(|(here, _)| here == name).map_or(0, |(_, nanos)| *nanos)
         };
-        asked.0.iter().filter(|(name, nanos)| *nanos > here(name)).map(|(name, _)| &**name).collect()
+        asked.0.iter().filter(move |(name, nanos)| *nanos > here(name)).map(|(name, _)| &**name)
     }
 
     /// The largest fraction of any of these amounts that `asked` takes, `0..`; infinite if it asks for a resource that isn't here.
@@ -171,10 +181,11 @@ mod tests {
     fn amounts_add_up_and_name_the_shortage() {
         let mut free = Amounts::none().with("cpu", 2 * NANOS).with("memory", NANOS << 30);
         let pod = Amounts::none().with("cpu", NANOS / 2).with("memory", NANOS << 29);
-        assert_eq!(free.lacks(&pod), [""; 0]);
+        assert!(free.holds(&pod) && free.lacks(&pod).is_empty());
         assert!((free.share(&pod) - 0.5).abs() < 1e-12);
         free.subtract(&pod);
         free.subtract(&pod);
+        assert!(!free.holds(&pod));
         assert_eq!(free.lacks(&pod), ["memory"]);
         assert_eq!(free.lacks(&Amounts::none().with("nvidia.com/gpu", 1)), ["nvidia.com/gpu"]);
         assert!(free.share(&pod).is_infinite());

@@ -17,9 +17,12 @@ use fltk_core::{
     experiment::{Duration, Experiment},
     name::Name,
 };
-use fltk_records::journal::{Entry, Journal, JournalError, JournalEvent};
+use fltk_records::journal::{Entry, Journal, JournalError, JournalEvent, OfKind};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{Error as _, MapAccess},
+};
 
 use crate::{
     Action, Event, JobId, JobSpec, Planner, Settings, jobs,
@@ -27,24 +30,27 @@ use crate::{
 };
 
 /// An event in the orchestrator's journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamEvent {
     /// The time since the stream began.
     pub now: Duration,
     /// The event itself.
-    #[serde(flatten)]
     pub event: Event,
 }
 
 impl JournalEvent for StreamEvent {
     const KINDS: &[&str] = &["tick", "nodes", "created", "pod_running", "first_step", "held", "released", "suspended", "ended", "retried"];
 
-    fn to_wire(&self) -> impl Serialize {
-        self
+    fn now(&self) -> Option<Duration> {
+        Some(self.now)
     }
 
-    fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line)
+    fn to_wire(&self) -> impl Serialize {
+        &self.event
+    }
+
+    fn from_wire<'de, A: MapAccess<'de>>(now: Option<Duration>, event: OfKind<'_, A>) -> Result<Self, A::Error> {
+        Ok(Self { now: now.ok_or_else(|| A::Error::missing_field("now"))?, event: Event::deserialize(event)? })
     }
 }
 

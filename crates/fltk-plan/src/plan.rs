@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fltk_core::experiment::{AdmissionConfig, Duration};
 
 use self::{
-    capacity::{Nodes, Placement},
+    capacity::{Misfit, Nodes, Placement},
     queue::{Queue, Seen},
 };
 pub use self::{
@@ -115,6 +115,10 @@ pub struct Planner {
     nodes: Option<Nodes>,
     /// The same without any pods, with all that may come back.
     empty: Option<Nodes>,
+    /// The first job of each class; all jobs of a class request the same.
+    first_of_class: BTreeMap<String, usize>,
+    /// The classes whose pods find no place even on empty nodes, and why.
+    never: BTreeMap<String, Misfit>,
     /// The nodes' capacity left after the active jobs' requests.
     free: Option<Nodes>,
     /// The number of active jobs by class.
@@ -139,6 +143,12 @@ impl Planner {
             placement: Placement::default(),
         };
         let run_times = run_times.into_iter().map(|(class, seconds)| (class, (seconds, 1))).collect();
+        let mut first_of_class = BTreeMap::new();
+        for (index, spec) in specs.iter().enumerate() {
+            if !first_of_class.contains_key(&spec.class) {
+                first_of_class.insert(spec.class.clone(), index);
+            }
+        }
         Self {
             settings,
             jobs: specs.into_iter().map(job).collect(),
@@ -151,6 +161,8 @@ impl Planner {
             head: None,
             nodes: None,
             empty: None,
+            first_of_class,
+            never: BTreeMap::new(),
             free: None,
             active_by_class: BTreeMap::new(),
             run_times,
@@ -183,7 +195,7 @@ impl Planner {
     /// Copies from `other` what it knows about the nodes.
     pub fn knows_nodes_of(&mut self, other: &Self) {
         self.nodes.clone_from(&other.nodes);
-        self.empty.clone_from(&other.empty);
+        self.know_empty(other.empty.clone());
         self.count_free();
     }
 
@@ -258,7 +270,6 @@ impl Planner {
         let mut hopeless = Vec::new();
         for class in self.waiting.classes() {
             let mut jobs = class.peekable();
-            // All jobs of a class request the same resources.
             if let Some(never) = jobs.peek().and_then(|first| self.never(*first)) {
                 let reason = never.to_string();
                 hopeless.extend(jobs.map(|index| (self.jobs[index].spec.id.clone(), reason.clone())));
@@ -272,8 +283,7 @@ impl Planner {
         if self.settings.admission != (AdmissionConfig::Capacity {}) {
             return None;
         }
-        let misfit = self.empty.as_ref()?.place(&self.jobs[index].spec).err()?;
-        Some(Wait::Never { misfit })
+        self.never.get(&self.jobs[index].spec.class).map(|misfit| Wait::Never { misfit: misfit.clone() })
     }
 
     /// Takes in an event that happened at `now`, counted from the start of the replication, and returns the actions to carry out. Events that say
@@ -302,7 +312,7 @@ impl Planner {
                 if self.nodes.as_ref() == Some(&nodes) {
                     return false;
                 }
-                self.empty = Some(nodes.empty());
+                self.know_empty(Some(nodes.empty()));
                 self.nodes = Some(nodes);
                 self.count_free();
                 return true;
@@ -411,6 +421,16 @@ impl Planner {
             free.give(&job.placement, &job.spec);
         }
         job.placement = Placement::default();
+    }
+
+    /// Takes note of the nodes as they would be without any pods, and of the classes that find no place even then.
+    fn know_empty(&mut self, empty: Option<Nodes>) {
+        if self.empty == empty {
+            return;
+        }
+        let misfit = |index: usize| empty.as_ref()?.place(&self.jobs[index].spec).err();
+        self.never = self.first_of_class.iter().filter_map(|(class, index)| Some((class.clone(), misfit(*index)?))).collect();
+        self.empty = empty;
     }
 
     fn count_free(&mut self) {

@@ -9,6 +9,7 @@
 
 mod follow;
 mod line;
+mod of_kind;
 mod wire;
 
 use std::{
@@ -18,13 +19,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::event::RunEvent;
+use fltk_core::{event::RunEvent, experiment::Duration};
 use jiff::Timestamp;
 use rustix::fs::OFlags;
-use serde::Serialize;
+use serde::{Serialize, de::MapAccess};
 
 pub use self::follow::{Added, Follower};
 use self::line::LineProblem;
+pub use self::of_kind::OfKind;
 use crate::files::{self, FileError};
 
 /// The longest line, in bytes: the clients of a round of a million, or a confusion matrix of 1000 classes.
@@ -37,14 +39,19 @@ pub trait JournalEvent: Clone {
     /// The kinds that this version knows.
     const KINDS: &[&str];
 
-    /// Returns the event as it is written in the journal.
+    /// The event's time by a clock of its own, if it has one: the line's `now`, in front of its kind.
+    fn now(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Returns the event as an enum for serde: its variants are named like the [kinds](Self::KINDS), and have named fields or none.
     fn to_wire(&self) -> impl Serialize;
 
-    /// Parses the event of a line, whose object has `crc`, `seq` and `time` in addition to the event's own fields.
+    /// Parses the event of a line whose kind is one of the [known](Self::KINDS).
     ///
     /// # Errors
-    /// If the line isn't a valid event.
-    fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error>;
+    /// If the fields aren't those of a valid event.
+    fn from_wire<'de, A: MapAccess<'de>>(now: Option<Duration>, event: OfKind<'_, A>) -> Result<Self, A::Error>;
 }
 
 /// One recorded event.
@@ -228,7 +235,7 @@ fn decode<E: JournalEvent>(bytes: &[u8], before: u64, path: &Path) -> Result<Rep
     while offset < bytes.len() {
         let number = before + replay.entries.len() as u64;
         let line = number + 1;
-        let Some(length) = bytes[offset..].iter().position(|byte| *byte == b'\n') else {
+        let Some(length) = memchr::memchr(b'\n', &bytes[offset..]) else {
             replay.torn = Some(Torn { line, offset: offset as u64, num_bytes: (bytes.len() - offset) as u64 });
             break;
         };

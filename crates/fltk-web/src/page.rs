@@ -81,13 +81,14 @@ pub fn asset(name: &str) -> Option<Asset> {
     Some(Asset { content_type, content, is_packed })
 }
 
-/// Returns the page as a server sends it.
+/// Returns the page as a server sends it, which may ask for a token.
 #[must_use]
-pub fn index() -> String {
+pub fn index(asks_token: bool) -> String {
     let version = VERSION.as_str();
+    let index = if asks_token { INDEX.replace("<body ", "<body data-asks-token ") } else { INDEX.to_owned() };
     ["page.js", "echarts.js", "page.css", "icon.svg"]
         .iter()
-        .fold(INDEX.to_owned(), |page, name| page.replace(&format!("assets/{name}"), &format!("assets/{name}?{version}")))
+        .fold(index, |page, name| page.replace(&format!("assets/{name}"), &format!("assets/{name}?{version}")))
 }
 
 /// Returns ECharts as text.
@@ -147,8 +148,9 @@ mod tests {
     fn assets_are_there_and_can_be_put_into_one_file() {
         for name in ["page.js", "echarts.js", "page.css", "icon.svg"] {
             assert!(!asset(name).unwrap().content.is_empty(), "{name}");
-            assert!(index().contains(&format!("assets/{name}?{}", *VERSION)), "{name}");
+            assert!(index(false).contains(&format!("assets/{name}?{}", *VERSION)), "{name}");
         }
+        assert!(index(true).contains("data-asks-token") && !index(false).contains("data-asks-token"));
         assert!(asset("../Cargo.toml").is_none());
         assert!(echarts().len() > 500_000 && echarts().contains("Apache License"));
         for script in [echarts(), SCRIPT.clone(), STYLE.to_owned()] {

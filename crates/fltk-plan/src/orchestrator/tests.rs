@@ -63,9 +63,16 @@ fn termination_reports_are_read_back() {
         left: BTreeMap::new(),
         words,
     };
-    let event = StreamEvent { now: Duration::from_millis(1), event };
-    let line = serde_json::to_vec(&event).unwrap();
-    assert_eq!(StreamEvent::from_wire(&line).unwrap(), event);
+    let events = [Event::Tick, event].map(|event| StreamEvent { now: Duration::from_millis(1), event });
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("journal.jsonl");
+    Journal::create(&path).unwrap().append_all(&events, Timestamp::UNIX_EPOCH).unwrap();
+    assert!(fltk_records::journal::replay::<StreamEvent>(&path).unwrap().entries.into_iter().map(|entry| entry.event).eq(events));
+    // Journals of earlier versions have lines of this form.
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let bodies: Vec<&str> = lines.lines().map(|line| &line[line.find("\"now\"").unwrap()..]).collect();
+    let ended = "\"now\":\"1ms\",\"event\":\"ended\",\"job\":\"a\",\"outcome\":\"failed\",\"reason\":\"b\",\"words\":[{\"pod\":12,\"words\":\"killed\"}]}";
+    assert_eq!(bodies, ["\"now\":\"1ms\",\"event\":\"tick\"}", ended]);
 }
 
 #[test]

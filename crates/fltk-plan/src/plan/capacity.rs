@@ -5,10 +5,7 @@
 //! first, each pod on the first node by name that has room; if that leaves a pod without a place, each pod goes to the node that it leaves the least
 //! on. So in rare cases a placement that exists is missed, but every placement that is found is valid.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -145,53 +142,46 @@ impl Nodes {
 
     /// Finds places for all pods of `spec`.
     pub fn place(&self, spec: &JobSpec) -> Result<Placement, Misfit> {
-        let first = |left: &Self, pod: &Amounts| left.open(pod).next().cloned();
-        let tightest = |left: &Self, pod: &Amounts| {
-            let share = |name: &&String| left.0.get(*name).map_or(0.0, |node| node.free.share(pod));
-            left.open(pod).max_by(|one, other| share(one).total_cmp(&share(other)).then_with(|| other.cmp(one))).cloned()
-        };
-        // Another order doesn't help where no node has room.
-        self.place_by(spec, &first)
-            .or_else(|misfit| if misfit.pods == 1 { Err(misfit) } else { self.place_by(spec, &tightest).map_err(|_| misfit) })
+        let pods: Vec<Amounts> = spec.each_pod().map(|(_, requests)| with_place(requests)).collect();
+        self.place_by(&pods, |left, pod| left.open(pod).next()).or_else(|misfit| {
+            // Another order helps neither a single pod nor pods that are all alike.
+            if pods.windows(2).all(|pair| pair[0] == pair[1]) {
+                Err(misfit)
+            } else {
+                self.place_by(&pods, Left::tightest).map_err(|_| misfit)
+            }
+        })
     }
 
     /// True if there are places for all pods of `spec`; why there are none takes longer to say.
     pub fn fits(&self, spec: &JobSpec) -> bool {
         let mut pods = spec.each_pod();
         match (pods.next(), pods.next()) {
-            (Some((_, only)), None) => self.open(&with_place(only)).next().is_some(),
+            (Some((_, only)), None) => Left::of(self).open(&with_place(only)).next().is_some(),
             _ => self.place(spec).is_ok(),
         }
     }
 
-    /// The nodes on which `pod` fits.
-    fn open<'a>(&'a self, pod: &'a Amounts) -> impl Iterator<Item = &'a String> {
-        self.0.iter().filter(|(_, node)| node.closed.is_none() && node.free.lacks(pod).is_empty()).map(|(name, _)| name)
-    }
-
-    fn place_by(&self, spec: &JobSpec, choose: &dyn Fn(&Self, &Amounts) -> Option<String>) -> Result<Placement, Misfit> {
-        let pods: Vec<Amounts> = spec.each_pod().map(|(_, requests)| with_place(requests)).collect();
-        if let [pod] = &pods[..] {
-            // Most jobs of a stream: nothing is left over for another pod, so that nothing need be copied.
-            return choose(self, pod).map(|name| Placement(vec![name])).ok_or_else(|| Misfit {
-                unfit: 1,
-                pods: 1,
-                because: self.why_not(pod),
-            });
-        }
-        let mut total = Amounts::none();
-        self.0.values().for_each(|node| total.add(&node.allocatable));
+    /// Places `pods` one after another, the largest first, each on the node that `choose` names.
+    fn place_by<'a>(
+        &'a self,
+        pods: &[Amounts],
+        choose: impl Fn(&Left<'a>, &Amounts) -> Option<(&'a String, &'a Free)>,
+    ) -> Result<Placement, Misfit> {
         let mut order: Vec<usize> = (0..pods.len()).collect();
-        order.sort_by(|left, right| total.share(&pods[*right]).total_cmp(&total.share(&pods[*left])));
-        let mut left = self.clone();
+        if pods.len() > 1 {
+            let mut total = Amounts::none();
+            self.0.values().for_each(|node| total.add(&node.allocatable));
+            order.sort_by(|left, right| total.share(&pods[*right]).total_cmp(&total.share(&pods[*left])));
+        }
+        let mut left = Left::of(self);
         let mut places = vec![String::new(); pods.len()];
         let (mut unfit, mut because) = (0, Vec::new());
         for index in order {
             let pod = &pods[index];
-            let chosen = choose(&left, pod);
-            if let Some((name, node)) = chosen.and_then(|name| left.0.get_mut(&name).map(|node| (name, node))) {
-                node.free.subtract(pod);
-                places[index] = name;
+            if let Some((name, node)) = choose(&left, pod) {
+                left.taken.entry(name).or_insert_with(|| node.free.clone()).subtract(pod);
+                places[index].clone_from(name);
             } else {
                 if unfit == 0 {
                     because = left.why_not(pod);
@@ -201,16 +191,46 @@ impl Nodes {
         }
         if unfit == 0 { Ok(Placement(places)) } else { Err(Misfit { unfit, pods: u32::try_from(pods.len()).unwrap_or(u32::MAX), because }) }
     }
+}
 
+/// The nodes while the pods of a job are being placed. Those without one of its pods aren't copied.
+struct Left<'a> {
+    nodes: &'a Nodes,
+    /// What is left of the nodes that have pods of the job.
+    taken: BTreeMap<&'a str, Amounts>,
+}
+
+impl<'a> Left<'a> {
+    fn of(nodes: &'a Nodes) -> Self {
+        Self { nodes, taken: BTreeMap::new() }
+    }
+
+    fn free<'b>(&'b self, name: &str, node: &'b Free) -> &'b Amounts {
+        self.taken.get(name).unwrap_or(&node.free)
+    }
+
+    /// The nodes on which `pod` fits.
+    fn open(&self, pod: &Amounts) -> impl Iterator<Item = (&'a String, &'a Free)> {
+        self.nodes.0.iter().filter(|(name, node)| node.closed.is_none() && self.free(name, node).holds(pod))
+    }
+
+    /// The node that `pod` leaves the least on; of several, the first by name.
+    fn tightest(&self, pod: &Amounts) -> Option<(&'a String, &'a Free)> {
+        let share = |(name, node): &(&'a String, &'a Free)| self.free(name, node).share(pod);
+        self.open(pod).max_by(|one, other| share(one).total_cmp(&share(other)).then_with(|| other.0.cmp(one.0)))
+    }
+
+    /// The obstacles for `pod`, each with its number of nodes.
     fn why_not(&self, pod: &Amounts) -> Vec<(String, u32)> {
-        let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
-        for node in self.0.values() {
-            let lacks: BTreeSet<&str> = node.free.lacks(pod).into_iter().collect();
+        let (mut closed, mut lacking): (BTreeMap<&str, u32>, BTreeMap<&str, u32>) = (BTreeMap::new(), BTreeMap::new());
+        for (name, node) in &self.nodes.0 {
             match &node.closed {
-                Some(closed) => *reasons.entry(closed.reason.clone()).or_default() += 1,
-                None => lacks.iter().for_each(|name| *reasons.entry(format!("insufficient {name}")).or_default() += 1),
+                Some(Closed { reason, .. }) => *closed.entry(reason).or_default() += 1,
+                None => self.free(name, node).lacks(pod).into_iter().for_each(|name| *lacking.entry(name).or_default() += 1),
             }
         }
+        let mut reasons: BTreeMap<String, u32> = closed.into_iter().map(|(reason, nodes)| (reason.to_owned(), nodes)).collect();
+        lacking.into_iter().for_each(|(name, nodes)| *reasons.entry(format!("insufficient {name}")).or_default() += nodes);
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
         if reasons.is_empty() { vec![("there are no nodes".to_owned(), 0)] } else { reasons }

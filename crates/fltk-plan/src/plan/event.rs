@@ -19,7 +19,7 @@ pub struct LastWords {
 
 /// An event that the planner takes in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// Time has passed.
     Tick,

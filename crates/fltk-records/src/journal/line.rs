@@ -1,9 +1,18 @@
 //! Encoding and decoding of one line of the journal.
 
-use jiff::Timestamp;
-use serde::Deserialize;
+use std::{fmt, marker::PhantomData};
 
-use super::{Entry, JournalEvent};
+use fltk_core::experiment::Duration;
+use jiff::Timestamp;
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor},
+};
+
+use super::{
+    Entry, JournalEvent,
+    of_kind::{OfKind, skip},
+};
 
 const CRC_OPENING: &[u8] = b"{\"crc\":\"";
 const CRC_CLOSING: &[u8] = b"\",";
@@ -21,35 +30,108 @@ pub(super) enum LineProblem {
 
 /// Encodes the line of an entry, with its newline.
 pub(super) fn encode<E: JournalEvent>(seq: u64, at: Timestamp, event: &E) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body = format!("\"seq\":{seq},\"time\":\"{at}\",");
+    if let Some(now) = event.now() {
+        body += &format!("\"now\":{},", serde_json::to_string(&now)?);
+    }
+    // From `{"kind":{"field":...}}`, or `"kind"` where there are no fields, to `"event":"kind","field":...}`.
     let event = serde_json::to_string(&event.to_wire())?;
-    let body = format!("\"seq\":{seq},\"time\":\"{at}\",{}", event.trim_start_matches('{'));
+    match event.strip_prefix('{').and_then(|event| event.strip_suffix('}')?.split_once(":{")) {
+        Some((kind, fields)) => body += &format!("\"event\":{kind},{fields}"),
+        None => body += &format!("\"event\":{event}}}"),
+    }
     Ok(format!("{{\"crc\":\"{:08x}\",{body}\n", crc32c::crc32c(body.as_bytes())).into_bytes())
 }
 
 /// Decodes the entry on `line` (without its newline), which must be number `seq`.
 pub(super) fn decode<E: JournalEvent>(line: &[u8], seq: u64) -> Result<Entry<E>, LineProblem> {
-    #[derive(Deserialize)]
-    struct Head {
-        seq: u64,
-        time: Timestamp,
-        event: String,
-    }
-
     let damaged = |problem: &dyn std::fmt::Display| LineProblem::Damaged(problem.to_string());
     let (body, written) = split(line).ok_or_else(|| damaged(&"it does not begin with a checksum"))?;
     let computed = crc32c::crc32c(body);
     if computed != written {
         return Err(damaged(&format_args!("its checksum is {written:08x} where its bytes give {computed:08x}")));
     }
-    let head: Head = serde_json::from_slice(line).map_err(|error| damaged(&error))?;
-    if head.seq != seq {
-        return Err(damaged(&format_args!("it is event {} where event {seq} was expected", head.seq)));
+    let text = std::str::from_utf8(line).map_err(|error| damaged(&error))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let entry = json.deserialize_map(OfEntry { seq, of: PhantomData }).map_err(|error| damaged(&error))?;
+    json.end().map_err(|error| damaged(&error))?;
+    entry
+}
+
+/// Reads the object of a line, which must be number `seq`.
+struct OfEntry<E> {
+    seq: u64,
+    of: PhantomData<E>,
+}
+
+impl<'de, E: JournalEvent> Visitor<'de> for OfEntry<E> {
+    type Value = Result<Entry<E>, LineProblem>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
     }
-    if !E::KINDS.contains(&head.event.as_str()) {
-        return Err(LineProblem::UnknownEvent(head.event));
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "snake_case")]
+        enum Field {
+            Seq,
+            Time,
+            Now,
+            Event,
+            #[serde(other)]
+            Other,
+        }
+
+        let (mut seq, mut at, mut now): (Option<u64>, Option<Timestamp>, Option<Duration>) = (None, None, None);
+        let kind = loop {
+            match fields.next_key()? {
+                Some(Field::Seq) => seq = Some(fields.next_value()?),
+                Some(Field::Time) => at = Some(fields.next_value()?),
+                Some(Field::Now) => now = Some(fields.next_value()?),
+                Some(Field::Event) => break fields.next_value_seed(Kind(E::KINDS))?,
+                Some(Field::Other) => _ = fields.next_value::<IgnoredAny>()?,
+                None => return Err(A::Error::missing_field("event")),
+            }
+        };
+        let (Some(seq), Some(at)) = (seq, at) else {
+            return Err(A::Error::missing_field(if seq.is_none() { "seq" } else { "time" }));
+        };
+        if seq != self.seq {
+            skip(fields)?;
+            return Ok(Err(LineProblem::Damaged(format!("it is event {seq} where event {} was expected", self.seq))));
+        }
+        match kind {
+            Ok(kind) => Ok(Ok(Entry { seq, at, event: E::from_wire(now, OfKind { kind, fields })? })),
+            Err(kind) => {
+                skip(fields)?;
+                Ok(Err(LineProblem::UnknownEvent(kind)))
+            }
+        }
     }
-    let event = E::from_wire(line).map_err(|error| damaged(&error))?;
-    Ok(Entry { seq, at: head.time, event })
+}
+
+/// Reads the kind of an event: one of those that are known, or else its name.
+struct Kind(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = Result<&'static str, String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Kind {
+    type Value = Result<&'static str, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the kind of an event")
+    }
+
+    fn visit_str<R: serde::de::Error>(self, text: &str) -> Result<Self::Value, R> {
+        Ok(self.0.iter().find(|kind| **kind == text).copied().ok_or_else(|| text.to_owned()))
+    }
 }
 
 /// Splits a line into its checksummed rest and the checksum in front of it.

@@ -9,14 +9,15 @@ use fltk_core::{
     attendance::Absence,
     client_test::{ClientFigures, ClientTestSummary},
     event::RunEvent,
+    experiment::Duration,
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
     report::StepUnit,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::MapAccess};
 
-use super::JournalEvent;
+use super::{JournalEvent, of_kind::OfKind};
 
 impl JournalEvent for RunEvent {
     const KINDS: &[&str] = &[
@@ -43,11 +44,8 @@ impl JournalEvent for RunEvent {
         Wire(self)
     }
 
-    fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Wire(#[serde(with = "RunEventWire")] RunEvent);
-
-        serde_json::from_slice(line).map(|Wire(event)| event)
+    fn from_wire<'de, A: MapAccess<'de>>(_: Option<Duration>, event: OfKind<'_, A>) -> Result<Self, A::Error> {
+        RunEventWire::deserialize(event)
     }
 }
 
@@ -57,7 +55,7 @@ fn is_zero(seconds: &f64) -> bool {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "RunEvent", tag = "event", rename_all = "snake_case")]
+#[serde(remote = "RunEvent", rename_all = "snake_case")]
 enum RunEventWire {
     Started {
         from: Milestone,

@@ -1,7 +1,5 @@
 //! `partition.json`: how many samples of each class the clients of a federated run have.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, RunFolder};
@@ -80,20 +78,25 @@ impl RunFolder {
         Ok(Some(partition))
     }
 
+    /// True if the samples of the clients by class were recorded.
+    #[must_use]
+    pub fn has_partition(&self) -> bool {
+        files::is_there(&self.path.join(PARTITION))
+    }
+
     /// Records the samples of the clients by class, unless that was done before. The caller must hold the [lock](Self::lock). Returns false if there are
     /// too many classes for so many clients, of which nothing is recorded.
     ///
     /// # Errors
     /// If the file can't be written.
     pub fn record_partition(&self, partition: &PartitionCounts) -> Result<bool, RunError> {
-        let path = self.path.join(PARTITION);
         if partition.check().is_err() {
             return Ok(false);
         }
-        if !files::is_there(Path::new(&path)) {
+        if !self.has_partition() {
             let mut json = serde_json::to_vec(partition).expect("numbers and texts have a JSON form");
             json.push(b'\n');
-            files::replace(&path, &json)?;
+            files::replace(&self.path.join(PARTITION), &json)?;
         }
         Ok(true)
     }
@@ -121,7 +124,7 @@ mod tests {
         let run = recorded(root.path(), 1, &[started(0)]);
         assert_eq!(run.partition().unwrap(), None);
         assert!(serde_json::to_value(RunReport::of(&run.clone().read().unwrap()).unwrap()).unwrap().get("partition").is_none());
-        assert!(run.record_partition(&counts()).unwrap());
+        assert!(!run.has_partition() && run.record_partition(&counts()).unwrap() && run.has_partition());
         assert!(run.record_partition(&PartitionCounts { num_clients: 7, ..counts() }).unwrap());
         assert_eq!(run.partition().unwrap(), Some(counts()), "the first counts");
         let json = serde_json::to_value(RunReport::of(&run.read().unwrap()).unwrap()).unwrap();

@@ -16,13 +16,13 @@ use crate::page;
 const KEPT: &str = "private, max-age=31536000, immutable";
 
 /// Sends the page.
-pub async fn index() -> Response {
+pub async fn index(State(shared): State<Shared>) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, page::POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
-    (headers, Html(page::index())).into_response()
+    (headers, Html(page::index(shared.site.token.is_some()))).into_response()
 }
 
 /// Leads to the page below a prefix: its assets are relative to the address with the final `/`.

@@ -9,6 +9,9 @@ use fltk_records::{ClientCounts, PartitionCounts, RunFolder};
 /// # Errors
 /// If the file can't be written.
 pub fn record(folder: &RunFolder, dataset: &Dataset, parts: &Division) -> anyhow::Result<()> {
+    if folder.has_partition() {
+        return Ok(());
+    }
     let Some(counts) = class_counts(dataset, parts, PartitionCounts::CLIENTS_MAX) else { return Ok(()) };
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let names = dataset.label_names();

@@ -22,9 +22,18 @@ const TOKEN = "fltk-token";
 /** The server asks for a token that it wasn't given. */
 class TokenNeeded extends Error {}
 
-function authorization() {
-  const token = sessionStorage.getItem(TOKEN);
-  return token ? { authorization: `Bearer ${token}` } : {};
+/** The token, where the server asks for one; a look into the browser's storage takes long. */
+let token = "asksToken" in document.body.dataset ? sessionStorage.getItem(TOKEN) : null;
+
+/** Changes the token, and keeps it until the tab is closed. */
+function keepToken(text) {
+  token = text;
+  sessionStorage.setItem(TOKEN, text);
+}
+
+/** Asks the server, with the token if it needs one. */
+function ask(path, { headers, signal } = {}) {
+  return fetch(`${BASE}api/v1/${path}`, { headers: { ...headers, ...(token && { authorization: `Bearer ${token}` }) }, signal });
 }
 
 /** The server answered, but not with what was asked for. */
@@ -45,7 +54,7 @@ async function api(path, signal) {
     throw new Error("This report doesn't contain that.");
   }
   const before = held?.path === path ? held : null;
-  const response = await fetch(`${BASE}api/v1/${path}`, { headers: { ...authorization(), ...(before && { "if-none-match": before.etag }) }, signal });
+  const response = await ask(path, { headers: before && { "if-none-match": before.etag }, signal });
   if (before && response.status === 304) return before.answer;
   await refuse(response);
   const answer = parsed(await response.text());
@@ -63,7 +72,7 @@ async function refuse(response) {
 
 /** Downloads an answer, such as an archive, with the token. */
 async function download(path, name) {
-  const response = await fetch(`${BASE}api/v1/${path}`, { headers: authorization() });
+  const response = await ask(path);
   await refuse(response);
   save(name, await response.blob());
 }
@@ -73,7 +82,7 @@ const segment = encodeURIComponent;
 
 function setLive(state) {
   document.body.dataset.live = state;
-  const words = { on: "live", off: CARRIED ? "report" : "not live", lost: "The server doesn't answer; trying again." };
+  const words = { on: "live", off: CARRIED ? "report" : "", lost: "The server doesn't answer; trying again." };
   const shownState = document.querySelector(".live");
   if (shownState && shownState.textContent !== words[state]) shownState.textContent = words[state];
 }
@@ -88,7 +97,7 @@ async function follow(path, signal, heard) {
   let wait = 500;
   while (!signal.aborted) {
     try {
-      const response = await fetch(`${BASE}api/v1/${path()}`, { headers: { ...authorization(), accept: "text/event-stream" }, signal });
+      const response = await ask(path(), { headers: { accept: "text/event-stream" }, signal });
       await refuse(response);
       setLive("on");
       wait = 500;

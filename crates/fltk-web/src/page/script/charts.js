@@ -49,8 +49,11 @@ function shades() {
 }
 
 /** Adds what all charts have in common. */
-function dressed(option, { title, forFile = false } = {}) {
+function dressed(option, { title, forFile = false, width } = {}) {
   const c = colors();
+  // Nobody can turn the pages of a legend in a file.
+  const names = (option.legend?.data ?? []).map((one) => String(one.name ?? one));
+  const lines = forFile ? Math.max(1, Math.ceil(names.reduce((sum, name) => sum + 48 + 7 * name.length, 0) / width)) : 1;
   const axis = (given, name) => given && (Array.isArray(given) ? given : [given]).map((one) => ({
     ...name, nameTextStyle: { color: c.quiet, ...name.nameTextStyle }, axisLabel: { color: c.quiet, hideOverlap: true },
     axisLine: { lineStyle: { color: c.line } }, splitLine: { lineStyle: { color: c.line, opacity: 0.6 } }, ...one,
@@ -58,14 +61,15 @@ function dressed(option, { title, forFile = false } = {}) {
   }));
   const [below, above] = [{ nameLocation: "middle", nameGap: 26 }, { nameLocation: "end", nameGap: 10, nameTextStyle: { align: "left" } }];
   const isNamed = [option.yAxis].flat().some((one) => one?.name);
-  const top = (option.legend ? 34 : 14) + (forFile ? 26 : 0) + (isNamed ? 16 : 0);
+  const top = (option.legend ? 14 + 20 * lines : 14) + (forFile ? 26 : 0) + (isNamed ? 16 : 0);
   return {
     color: PALETTE, animation: false, backgroundColor: forFile ? c.ground : "transparent", textStyle: { fontFamily: "system-ui, Noto Sans, DejaVu Sans, sans-serif" },
     aria: { enabled: true, label: { description: `${title}. The figures are in the table below the chart.` } },
     ...option,
+    ...(forFile && option.dataZoom ? { dataZoom: option.dataZoom.filter((zoom) => zoom.type !== "slider") } : {}),
     ...(forFile ? { title: { text: title, left: 8, top: 4, textStyle: { fontSize: 14, color: c.text } } } : {}),
     tooltip: { confine: true, backgroundColor: c.raised, borderColor: c.line, textStyle: { color: c.text, fontSize: 12 }, ...option.tooltip },
-    legend: option.legend && { type: "scroll", top: forFile ? 28 : 0, textStyle: { color: c.text }, pageTextStyle: { color: c.quiet }, ...option.legend },
+    legend: option.legend && { type: forFile ? "plain" : "scroll", top: forFile ? 28 : 0, textStyle: { color: c.text }, pageTextStyle: { color: c.quiet }, ...option.legend },
     grid: option.grid === null ? undefined : { left: 12, right: 22, bottom: 22, containLabel: true, ...option.grid, top: (option.grid?.top ?? 0) + top },
     xAxis: axis(option.xAxis, below), yAxis: axis(option.yAxis, above),
   };
@@ -105,7 +109,7 @@ function chart({ name, title, note, look, wide = false, svg = true, height }) {
     const { option, header, rows } = look();
     if (kind === "csv") return save(`${name}.csv`, csv(header, rows), "text/csv");
     const [width, height] = [Math.max(640, place.clientWidth), Math.max(320, place.clientHeight + 30)];
-    const whole = dressed(option, { title, forFile: true });
+    const whole = dressed(option, { title, forFile: true, width });
     const of = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
     of.setOption(whole);
     const drawing = of.renderToSVGString();
@@ -172,7 +176,8 @@ function curves({ curves: all, x, y, isFraction = false, log = false }) {
       },
     },
     xAxis: { type: "value", name: x, min: "dataMin", max: "dataMax", minInterval: /round|epoch|step/.test(x) ? 1 : undefined, splitLine: { show: false } },
-    yAxis: { type: log ? "log" : "value", name: y, scale: true, axisLabel: { formatter: (value) => number(value) } },
+    // An interval may reach beyond what a fraction can be.
+    yAxis: { type: log ? "log" : "value", name: y, scale: true, min: isFraction ? ({ min }) => (min < 0 ? 0 : null) : undefined, max: isFraction ? ({ max }) => (max > 1 ? 1 : null) : undefined, axisLabel: { formatter: (value) => number(value) } },
     dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
     series,
   };

@@ -11,10 +11,10 @@ function complain(problem) {
 
 function askForToken(main) {
   const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, "aria-label": "Token" });
-  const isWrong = sessionStorage.getItem(TOKEN) !== null;
+  const isWrong = Boolean(token);
   fill(main, h("h1", null, "This server asks for a token"), isWrong && h("p.notice", { role: "alert" }, "That isn't the token."),
     h("p", null, "It is the content of the file that the server was started with: ", h("code", null, "fltk serve --token-file FILE"), ". The browser keeps it until this tab is closed."),
-    h("form.controls", { onsubmit: (event) => { event.preventDefault(); sessionStorage.setItem(TOKEN, field.value.trim()); render(); } }, field, h("button.primary", { type: "submit" }, "Go on")));
+    h("form.controls", { onsubmit: (event) => { event.preventDefault(); keepToken(field.value.trim()); render(); } }, field, h("button.primary", { type: "submit" }, "Go on")));
   main.dataset.view = "token";
   field.focus();
 }

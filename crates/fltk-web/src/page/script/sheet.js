@@ -33,6 +33,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   };
 
   const drawRows = (force) => {
+    measure();
     const first = Math.max(0, Math.min(rows.length - 1, Math.floor(box.scrollTop / (rowHeight || 32))) - EXTRA);
     const last = Math.min(rows.length, Math.ceil((box.scrollTop + (box.clientHeight || 600)) / (rowHeight || 32)) + EXTRA);
     const focused = force ? focus() : null;
@@ -56,11 +57,38 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     }
     stretch(above, first);
     stretch(below, rows.length - last);
-    if (!rowHeight && box.isConnected) {
-      rowHeight = body.querySelector("tr[aria-rowindex]")?.getBoundingClientRect().height ?? 0;
-      if (rowHeight) drawRows(false);
-    }
     focused?.();
+  };
+
+  /** Takes the height of a row that is there. */
+  const measure = () => {
+    if (!rowHeight && box.isConnected) rowHeight = [...kept.values()][0]?.getBoundingClientRect().height ?? 0;
+  };
+
+  /**
+   * Gives each column the width that its longest text needs, in sight or not. Columns then stay as they are when rows come and go, and the browser
+   * needn't look at all rows to place one.
+   */
+  const settle = () => {
+    if (!box.isConnected || !rows.length) return;
+    table.style.tableLayout = "auto";
+    for (const header of head.children) header.style.width = "";
+    const widest = new Set();
+    for (const column of shownColumns) {
+      if (column.number || !column.sort) continue;
+      let [most, which] = [0, null];
+      for (const row of rows) {
+        const text = column.sort(row);
+        if (typeof text === "string" && text.length > most) [most, which] = [text.length, row];
+      }
+      if (which) widest.add(which);
+    }
+    const added = [...widest].map((row) => line(row, 0));
+    body.append(...added);
+    const widths = [...head.children].map((header) => header.getBoundingClientRect().width);
+    added.forEach((row) => row.remove());
+    [...head.children].forEach((header, index) => { header.style.width = `${widths[index]}px`; });
+    table.style.tableLayout = "fixed";
   };
 
   /** Returns a function that focuses again what is focused now in a row, if that row is drawn again; null if nothing is. */
@@ -80,9 +108,12 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   let width = 0;
   new ResizeObserver(() => {
     // Rows of another width may have another height.
-    if (box.clientWidth !== width && width) rowHeight = 0;
+    if (box.clientWidth !== width) {
+      rowHeight = 0;
+      settle();
+    }
     width = box.clientWidth;
-    drawRows(!rowHeight);
+    drawRows(false);
   }).observe(box);
 
   box.show = (all, { by, order } = {}, columnsNow = columns) => {
@@ -95,6 +126,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     fill(head, shownColumns.map((column) => headerOf(column, by, order)));
     if (pressed) head.querySelector(`[data-sort="${CSS.escape(pressed)}"]`)?.focus();
     drawRows(true);
+    settle();
   };
   return box;
 }

@@ -59,19 +59,28 @@ async function viewStream(main, { parts: [, name], query, signal }) {
     fill(state, ["", ...states.keys()].map((one) => h("option", { value: one, selected: one === before }, one || "any state")));
     document.title = `${name} – fltk`;
   };
-  const update = () => { drawHead(); draw(timeline, queue, utilization); showJobs(); };
+  const update = async () => {
+    drawHead();
+    showJobs();
+    // One after another, so that the page reacts in between.
+    for (const figure of [timeline, queue, utilization]) {
+      draw(figure);
+      await pause(0, signal);
+      if (signal.aborted) return;
+    }
+  };
 
   fill(main,
     h("div.head", null, h("h1", null, name), badge, h("span.links", null, !CARRIED && h("a", { href: `${BASE}api/v1/${path}/jobs?format=csv`, onclick: (event) => { event.preventDefault(); download(`${path}/jobs?format=csv`, `${name}.csv`).catch(complain); } }, "Jobs as CSV"))),
     h("p.quiet", null, `experiment ${line.experiment}, started ${moment(line.started_at)}`), tiles, charts, h("h2", null, "Jobs"), h("div.controls", null, search, state, count), jobs);
   fill(charts, timeline, queue, utilization);
-  update();
+  await update();
   if (CARRIED) return;
   follow(() => `${path}/live`, signal, sparing(async () => {
     const answer = await api(`${path}/timeline`, signal);
     if (signal.aborted || answer === line) return;
     line = answer;
-    update();
+    await update();
   }, signal));
 }
 
@@ -135,8 +144,9 @@ function timelineChart(data) {
   const look = () => {
     const line = data();
     const now = endOf(line);
-    const groups = group() === "node" ? [...line.nodes, "no node"] : line.classes;
-    const groupOf = (job) => (group() === "node" ? job.nodes[0] ?? line.nodes.length : job.class);
+    const byNode = group() === "node";
+    const groups = byNode ? [...line.nodes, "no node"] : line.classes;
+    const groupOf = (job) => (byNode ? job.nodes[0] ?? line.nodes.length : job.class);
     let { lines, at } = lanes(line.jobs, groupOf, groups.length, now);
     // With very many jobs at a time, several share a line.
     const fold = Math.max(1, Math.ceil(lines.length / LINES_MAX));
@@ -213,15 +223,15 @@ function condensed(bars, from, until) {
 function seriesChart(name, title, y, data, lines) {
   return chart({ name, title, look: () => {
     const { series } = data();
-    const there = lines().filter(([, of]) => of(series)?.some(Boolean));
+    const there = lines().map(([label, of, color]) => [label, of(series), color]).filter(([, values]) => values?.some(Boolean));
     return {
       option: {
         legend: { data: there.map(([label]) => label) }, tooltip: { trigger: "axis", formatter: (points) => tip(h("b", null, duration(points[0].value[0])), points.map((point) => h("div", null, h("span", { style: `color: ${point.color}` }, "● "), `${point.seriesName}: ${number(point.value[1])}`))) },
         xAxis: { type: "value", name: "time since the stream started", min: 0, max: "dataMax", splitNumber: 4, axisLabel: { formatter: (value) => duration(value), showMaxLabel: false }, splitLine: { show: false } }, yAxis: { type: "value", name: y(), min: 0 },
         dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
-        series: there.map(([label, of, color]) => ({ name: label, type: "line", step: "end", symbol: "none", color, areaStyle: { opacity: 0.12 }, data: series.at.map((at, index) => [at, of(series)[index]]) })),
+        series: there.map(([label, values, color]) => ({ name: label, type: "line", step: "end", symbol: "none", color, areaStyle: { opacity: 0.12 }, data: series.at.map((at, index) => [at, values[index]]) })),
       },
-      header: ["seconds", ...there.map(([label]) => label)], rows: series.at.map((at, index) => [at, ...there.map(([, of]) => of(series)[index])]),
+      header: ["seconds", ...there.map(([label]) => label)], get rows() { return series.at.map((at, index) => [at, ...there.map(([, values]) => values[index])]); },
     };
   } });
 }

@@ -81,8 +81,8 @@ const BEFORE: [(f64, &str); 4] = [(0.0, "evicted"), (0.0, "large"), (5.0, "urgen
 const EVICTED: &str = "evicted";
 /// The label by which a pod or an object names its job.
 const JOB_LABEL: &str = "fltk.node/job";
-/// The arrival time of the first job after them, in seconds.
-const AFTER: f64 = 40.0;
+/// The arrival time of the first job after them, in seconds: the pod is evicted before, since the job itself may be preempted later.
+const AFTER: f64 = 60.0;
 
 /// The cores of the node that is then added for the large jobs, as an autoscaler would do.
 const LARGE_CORES: u32 = 64;
