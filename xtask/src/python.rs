@@ -131,6 +131,6 @@ pub fn train(checkout: &Checkout, program: &Path, runs: &Path) -> anyhow::Result
 
 /// Runs a command that finds no program and no libtorch but those that it brings.
 fn alone(checkout: &Checkout, command: &mut Command) -> anyhow::Result<()> {
-    command.env_remove("FLTK").env_remove("LD_LIBRARY_PATH").env("PATH", "/usr/bin:/bin");
+    command.env_remove("FLTK_PROGRAM").env_remove("LD_LIBRARY_PATH").env("PATH", "/usr/bin:/bin");
     sh::run(command.current_dir(&checkout.root).stdin(Stdio::null()), RUN_LIMIT)
 }

@@ -32,11 +32,14 @@ const BYTES_MAX: u64 = 120_000;
 /// The experiments that the pictures show, in the checkout.
 const EXPERIMENTS: [&str; 3] = ["examples/quickstart.yaml", "examples/compare.yaml", "examples/trace.yaml"];
 
-/// The time limit of one experiment: the arrivals of the stream take a minute and a half.
+/// The time limit of one experiment.
 const RUN_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// The window in which the page is shown.
+/// The window in which the page is shown, and the heights at which views end between two charts, in pixels.
 const WINDOW: Size = Size { width: 1280, height: 800 };
+const RUN_HEIGHT: u32 = 980;
+const COMPARISON_HEIGHT: u32 = 1000;
+const STREAM_HEIGHT: u32 = 1060;
 
 /// Runs the experiments, and writes the pictures.
 ///
@@ -79,15 +82,17 @@ impl Album<'_> {
         let streams: Vec<Value> = self.page.value("fetch('/api/v1/streams').then(answer => answer.json())")?;
         let stream = streams.first().and_then(|stream| stream["stream"].as_str()).context("there is no stream")?;
         let compared = named("compare").iter().map(|run| format!("run={run}")).collect::<Vec<_>>().join("&");
-        for (name, view) in [
-            ("runs", "#/runs".to_owned()),
-            ("run", format!("#/runs/{quickstart}")),
-            ("comparison", format!("#/compare?{compared}")),
-            ("stream", format!("#/streams/{stream}")),
+        for (name, view, height) in [
+            ("runs", "#/runs".to_owned(), WINDOW.height),
+            ("run", format!("#/runs/{quickstart}"), RUN_HEIGHT),
+            ("comparison", format!("#/compare?{compared}"), COMPARISON_HEIGHT),
+            ("stream", format!("#/streams/{stream}"), STREAM_HEIGHT),
         ] {
+            self.page.resize(Size { height, ..WINDOW })?;
             self.open(&view)?;
             self.window(&format!("{name}.webp"))?;
         }
+        self.page.resize(WINDOW)?;
         self.page.prefer(Scheme::Dark)?;
         self.open(&format!("#/runs/{quickstart}"))?;
         self.window("run-dark.webp")?;

@@ -35,12 +35,12 @@ tasks:
 
 @pytest.fixture(scope="session")
 def program() -> str:
-    """The path of the program: the one that the variable FLTK names."""
-    named = os.environ.get("FLTK")
+    """The path of the program: the one that the variable FLTK_PROGRAM names."""
+    named = os.environ.get("FLTK_PROGRAM")
     found = shutil.which(named or "fltk")
     if found is None:
-        pytest.skip("there is no program `fltk`: name it in the variable FLTK")
-    os.environ["FLTK"] = found
+        pytest.skip("there is no program `fltk`: name it in the variable FLTK_PROGRAM")
+    os.environ["FLTK_PROGRAM"] = found
     return found
 
 

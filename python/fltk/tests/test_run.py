@@ -83,11 +83,11 @@ def test_errors_are_the_programs(program: str, experiment: Path) -> None:
 
 
 def test_a_missing_program_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FLTK", str(tmp_path / "nothing"))
-    with pytest.raises(fltk.RunError, match=r"the variable FLTK names .*which is no program") as error:
+    monkeypatch.setenv("FLTK_PROGRAM", str(tmp_path / "nothing"))
+    with pytest.raises(fltk.RunError, match=r"the variable FLTK_PROGRAM names .*which is no program") as error:
         fltk.run("small.yaml")
     assert error.value.exit_code is None
-    monkeypatch.delenv("FLTK")
+    monkeypatch.delenv("FLTK_PROGRAM")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "fltk_program", None)
     with pytest.raises(fltk.RunError, match=r"there is no program `fltk`.*\nhint: install the wheel `fltk-program`"):
@@ -134,7 +134,7 @@ def test_a_program_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pyte
     stubborn = tmp_path / "fltk"
     stubborn.write_text(f"#!/bin/sh\ntrap '' INT\necho $$ > {pid}\necho started >&2\nwhile :; do sleep 0.1; done\n")
     stubborn.chmod(0o755)
-    monkeypatch.setenv("FLTK", str(stubborn))
+    monkeypatch.setenv("FLTK_PROGRAM", str(stubborn))
     monkeypatch.setattr(_run, "_END_LIMIT", 0.5)
 
     def interrupt(_: object, text: str) -> None:

@@ -220,7 +220,7 @@ def test_a_claim_is_copied_by_the_program(program: str, runs: Path, tmp_path: Pa
             f'exec {program} extract --from {address} --into "$5"\n'
         )
         instead.chmod(0o755)
-        monkeypatch.setenv("FLTK", str(instead))
+        monkeypatch.setenv("FLTK_PROGRAM", str(instead))
         read = records.read("pvc/logs/stage", namespace="training")
         assert read.steps().rows == records.read(runs).steps().rows
         assert read.runs[0].checkpoints()

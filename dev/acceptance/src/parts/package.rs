@@ -138,7 +138,7 @@ fn test(checkout: &Checkout, python: &Path, folder: &Path, packages: Option<&Pat
     let mut pytest = Command::new(python);
     pytest.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"]).args(files).current_dir(folder).stdin(Stdio::null());
     pytest.env("PYTHONPATH", std::env::join_paths(paths)?).env("PYTHONDONTWRITEBYTECODE", "1");
-    pytest.env("FLTK", fltk(checkout)).env_remove("FLTK_TOKEN").env_remove("FLTK_RUNS");
+    pytest.env("FLTK_PROGRAM", fltk(checkout)).env_remove("FLTK_TOKEN").env_remove("FLTK_RUNS");
     sh::run(&mut pytest, LIMIT)
 }
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 # The variable that names the program.
-VARIABLE = "FLTK"
+VARIABLE = "FLTK_PROGRAM"
 _NAME = "fltk"
 # The longest wait for a command that only reads records, in seconds: a stream of 15,000 jobs takes two.
 _READ_LIMIT = 600
@@ -27,7 +27,7 @@ class ProgramError(Exception):
 def find() -> tuple[str, dict[str, str]]:
     """Return the path of the program, and the variables that it needs in addition to the environment.
 
-    It is the one that the variable FLTK names; or else the one that the wheel ``fltk-program`` brought into this environment; or else the one in the folders
+    It is the one that the variable FLTK_PROGRAM names; or else the one that the wheel ``fltk-program`` brought into this environment; or else the one in the folders
     of PATH.
 
     :raises ProgramError: if there is none

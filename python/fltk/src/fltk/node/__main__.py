@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from fltk import _program
 from fltk.node import process
 from fltk.node.worker import Workers
 
@@ -50,13 +51,20 @@ def _arguments() -> argparse.Namespace:
         "It needs `--client`, and the tensors of the run's net",
     )
     parser.add_argument(
-        "--program", default=os.environ.get("FLTK_PROGRAM", "fltk"), metavar="PATH", help="the program `fltk` (default: FLTK_PROGRAM, or the one on the path)"
+        "--program", metavar="PATH", help="the program `fltk` (default: FLTK_PROGRAM, or the one of the wheel `fltk-program`, or the one on the path)"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     arguments = parser.parse_args()
     if arguments.client and arguments.data is None and arguments.arrays is None:
         parser.error("`--client` needs `--data`, the folder of the client's data set")
     arguments.name = arguments.client or arguments.name or socket.gethostname()
+    if arguments.program is None:
+        try:
+            arguments.program, variables = _program.find()
+            os.environ.update(variables)
+        except _program.ProgramError:
+            # Only an invitation and the samples need it, and name it then.
+            arguments.program = os.environ.get(_program.VARIABLE) or "fltk"
     if arguments.credentials is None and arguments.invitation is None:
         arguments.invitation = os.environ.get("FLTK_INVITATION")
     return arguments
