@@ -1,6 +1,6 @@
 //! Resource amounts by name, as Kubernetes counts them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
 
 use fltk_core::experiment::Quantity;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -47,10 +47,13 @@ impl Amounts {
         // Both are ascending, and mostly of the same resources.
         let mut at = 0;
         for (name, nanos) in &other.0 {
-            while self.0.get(at).is_some_and(|(here, _)| here != name && here < name) {
-                at += 1;
-            }
-            if self.0.get(at).is_none_or(|(here, _)| here != name) {
+            let is_there = loop {
+                match self.0.get(at).map(|(here, _)| here.cmp(name)) {
+                    Some(Ordering::Less) => at += 1,
+                    order => break order == Some(Ordering::Equal),
+                }
+            };
+            if !is_there {
                 self.0.insert(at, (Arc::clone(name), 0));
             }
             self.0[at].1 = change(self.0[at].1, *nanos).clamp(-NANOS_MAX, NANOS_MAX);
@@ -110,10 +113,14 @@ impl Amounts {
     fn shortages<'a>(&self, asked: &'a Self) -> impl Iterator<Item = &'a str> {
         let mut at = 0;
         let mut here = move |name: &Arc<str>| {
-            while self.0.get(at).is_some_and(|(here, _)| here != name && here < name) {
-                at += 1;
+            while let Some((here, nanos)) = self.0.get(at) {
+                match here.cmp(name) {
+                    Ordering::Less => at += 1,
+                    Ordering::Equal => return *nanos,
+                    Ordering::Greater => break,
+                }
             }
-            self.0.get(at).filter(|(here, _)| here == name).map_or(0, |(_, nanos)| *nanos)
+            0
         };
         asked.0.iter().filter(move |(name, nanos)| *nanos > here(name)).map(|(name, _)| &**name)
     }

@@ -121,6 +121,8 @@ pub struct Planner {
     never: BTreeMap<String, Misfit>,
     /// The nodes' capacity left after the active jobs' requests.
     free: Option<Nodes>,
+    /// By class: why no job of it fits on what is free, as far as it was tried since that changed.
+    misfits: BTreeMap<String, Misfit>,
     /// The number of active jobs by class.
     active_by_class: BTreeMap<String, u32>,
     /// By class: the total seconds that its jobs ran, and the number of those jobs.
@@ -164,6 +166,7 @@ impl Planner {
             first_of_class,
             never: BTreeMap::new(),
             free: None,
+            misfits: BTreeMap::new(),
             active_by_class: BTreeMap::new(),
             run_times,
             moves: None,
@@ -370,6 +373,7 @@ impl Planner {
                 let before = job.placement.clone();
                 let has_moved = job.placement.correct(pod as usize, node);
                 if let Some(free) = self.free.as_mut().filter(|_| has_moved) {
+                    self.misfits.clear();
                     free.give(&before, &job.spec);
                     free.take(&job.placement, &job.spec);
                 }
@@ -397,6 +401,7 @@ impl Planner {
                 }
                 self.release(index);
                 self.nodes.iter_mut().chain(&mut self.free).for_each(|nodes| nodes.occupy(&left));
+                self.misfits.clear();
                 self.change(index, State::Ended, now);
                 true
             }
@@ -417,6 +422,7 @@ impl Planner {
     /// Gives back the capacity that the job was promised.
     fn release(&mut self, index: usize) {
         let job = &mut self.jobs[index];
+        self.misfits.clear();
         if let Some(free) = &mut self.free {
             free.give(&job.placement, &job.spec);
         }
@@ -434,6 +440,7 @@ impl Planner {
     }
 
     fn count_free(&mut self) {
+        self.misfits.clear();
         self.free = self.nodes.as_ref().map(|nodes| nodes.without(self.active.iter().map(|index| &self.jobs[*index])));
     }
 
@@ -471,6 +478,7 @@ impl Planner {
             match self.admit(index) {
                 Ok(placement) => {
                     let job = &mut self.jobs[index];
+                    self.misfits.clear();
                     if let Some(free) = &mut self.free {
                         free.take(&placement, &job.spec);
                     }
@@ -481,6 +489,12 @@ impl Planner {
                     self.change(index, State::Admitted, now);
                 }
                 Err(wait) => {
+                    if let Wait::Capacity { misfit, .. } = &wait {
+                        let class = &self.jobs[index].spec.class;
+                        if !self.misfits.contains_key(class) {
+                            self.misfits.insert(class.clone(), misfit.clone());
+                        }
+                    }
                     seen.add(index, &self.jobs[index].spec);
                     let wait = self.push_out(index, wait, now, &mut actions);
                     let is_last = match &wait {
@@ -512,9 +526,12 @@ impl Planner {
             AdmissionConfig::Capacity {} => {
                 let Some(free) = &self.free else { return Err(Wait::NoNodes) };
                 let spec = &self.jobs[index].spec;
-                let misfit = match free.place(spec) {
-                    Ok(placement) => return Ok(placement),
-                    Err(misfit) => misfit,
+                let misfit = match self.misfits.get(&spec.class) {
+                    Some(misfit) => misfit.clone(),
+                    None => match free.place(spec) {
+                        Ok(placement) => return Ok(placement),
+                        Err(misfit) => misfit,
+                    },
                 };
                 Err(self.never(index).unwrap_or(Wait::Capacity { misfit, frees: None }))
             }

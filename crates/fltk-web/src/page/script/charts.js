@@ -24,6 +24,9 @@ function library() {
 /** All charts of the view in sight, which are drawn again when the theme changes and disposed with the view. */
 const drawn = new Set();
 
+/** The pixels within which a figure is as good as in sight. */
+const NEAR = 300;
+
 function css(name) {
   // A computed color, since ECharts knows no `light-dark()`.
   const probe = h("span", { hidden: true, style: `color: var(${name})` });
@@ -77,9 +80,10 @@ function dressed(option, { title, forFile = false, width } = {}) {
 
 /**
  * Makes a figure. `look()` returns `{ option, header, rows }`: the chart, and its figures as a table; it is called again by `figure.redraw()`,
- * when the theme changes, and for a file. `svg: false` draws on a canvas, for thousands of shapes.
+ * when the theme changes, and for a file. A figure out of sight is drawn when somebody scrolls near it, or prints. `svg: false` draws on a canvas, for
+ * thousands of shapes. `drawnFirst` gets the chart when it is drawn for the first time.
  */
-function chart({ name, title, note, look, wide = false, svg = true, height }) {
+function chart({ name, title, note, look, wide = false, svg = true, height, drawnFirst }) {
   const place = h("div.chart", { style: height && `height: ${height}`, tabindex: "0", role: "img", "aria-label": title });
   const table = h("div", null);
   const details = h("details", { ontoggle: () => details.open && fillTable() }, h("summary", null, "Figures as a table"), table);
@@ -93,15 +97,26 @@ function chart({ name, title, note, look, wide = false, svg = true, height }) {
     const SHOWN = 2000;
     fill(table, plainTable(header, rows.slice(0, SHOWN)), rows.length > SHOWN && h("p.quiet", null, `The first ${SHOWN} of ${counted(rows.length, "row")}; the CSV file has all.`));
   };
-  figure.redraw = () => {
-    if (!figure.isConnected || !window.echarts) return;
+  let isWanted = false;
+  const paint = () => {
+    isWanted = false;
+    const isFirst = !instance;
     instance ??= echarts.init(place, null, { renderer: svg ? "svg" : "canvas" });
     instance.setOption(dressed(look().option, { title }), { replaceMerge: ["series", "xAxis", "yAxis"] });
     figure.dataset.drawn = "true";
     if (details.open) fillTable();
+    if (isFirst) drawnFirst?.(instance);
   };
-  figure.instance = () => instance;
-  figure.dispose = () => { instance?.dispose(); instance = null; sizes.disconnect(); drawn.delete(figure); };
+  const sight = new IntersectionObserver((entries) => { if (isWanted && entries.at(-1).isIntersecting) paint(); }, { rootMargin: `${NEAR}px` });
+  sight.observe(figure);
+  figure.redraw = ({ evenFar = false } = {}) => {
+    if (!figure.isConnected || !window.echarts) return;
+    const { top, bottom } = figure.getBoundingClientRect();
+    isWanted = true;
+    if (evenFar || (top < innerHeight + NEAR && bottom > -NEAR)) paint();
+  };
+  figure.catchUp = () => isWanted && figure.redraw({ evenFar: true });
+  figure.dispose = () => { instance?.dispose(); instance = null; sizes.disconnect(); sight.disconnect(); drawn.delete(figure); };
   const sizes = new ResizeObserver(() => instance?.resize());
   sizes.observe(place);
   place.addEventListener("keydown", (event) => walk(event, instance));
@@ -149,6 +164,7 @@ function draw(...figures) {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw([...drawn]));
+addEventListener("beforeprint", () => drawn.forEach((figure) => figure.catchUp()));
 
 /** The look of curves over steps: `curves` are `{ name, points: [[x, y], ...], color, dash, band: [[x, low, high], ...] }`. */
 function curves({ curves: all, x, y, isFraction = false, log = false }) {

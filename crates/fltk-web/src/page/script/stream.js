@@ -175,26 +175,19 @@ function timelineChart(data) {
         ...line.states.map((_, index) => Number(job.spans.filter((span) => span[0] === index).reduce((sum, [, from, until]) => sum + (until ?? now) - from, 0).toFixed(3)))]); },
     };
   };
-  const figure = chart({ name: "timeline", title: "Time line", wide: true, svg: false, height: "26rem", note: "Ctrl and the wheel zoom; drag moves", look });
-  const choice = h("select", { "aria-label": "Lines of the time line", dataset: { choice: "timeline" }, onchange: () => { change({ by: choice.value }); draw(figure); } }, ["class", "node"].map((one) => h("option", { value: one, selected: one === group() }, `by ${one}`)));
-  figure.querySelector(".tools").before(choice);
-  const redraw = figure.redraw;
-  let isListening = false;
-  figure.redraw = () => {
-    redraw();
-    const instance = figure.instance();
-    if (!instance || isListening) return;
-    isListening = true;
-    // After a zoom the bars in sight are drawn as finely as the picture shows.
+  // After a zoom the bars in sight are drawn as finely as the picture shows.
+  const listen = (instance) => {
     let pause = 0;
     const finer = () => {
       const [{ startValue, endValue }] = instance.getOption().dataZoom;
-      const bars = latest;
-      const seen = condensed(bars.filter((bar) => bar[2] >= startValue && bar[1] <= endValue), startValue, endValue);
+      const seen = condensed(latest.filter((bar) => bar[2] >= startValue && bar[1] <= endValue), startValue, endValue);
       instance.setOption({ series: data().states.map((_, index) => ({ data: seen.filter((bar) => bar[3] === index) })) });
     };
     instance.on("dataZoom", () => { clearTimeout(pause); pause = setTimeout(() => figure.isConnected && finer(), 120); });
   };
+  const figure = chart({ name: "timeline", title: "Time line", wide: true, svg: false, height: "26rem", note: "Ctrl and the wheel zoom; drag moves", look, drawnFirst: listen });
+  const choice = h("select", { "aria-label": "Lines of the time line", dataset: { choice: "timeline" }, onchange: () => { change({ by: choice.value }); draw(figure); } }, ["class", "node"].map((one) => h("option", { value: one, selected: one === group() }, `by ${one}`)));
+  figure.querySelector(".tools").before(choice);
   return figure;
 }
 
