@@ -30,7 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use fltk_core::experiment::{AdmissionConfig, Duration};
 
 use self::{
-    capacity::{Misfit, Nodes, Placement},
+    capacity::{Nodes, Placement},
+    explain::Refusal,
     queue::{Queue, Seen},
 };
 pub use self::{
@@ -110,19 +111,19 @@ pub struct Planner {
     /// Jobs before this index have arrived.
     num_arrived: usize,
     /// The reasons why the jobs that were considered last wait; the other waiting jobs are behind `head`.
-    waits: BTreeMap<usize, Wait>,
+    waits: BTreeMap<usize, Refusal>,
     head: Option<usize>,
     nodes: Option<Nodes>,
     /// The same without any pods, with all that may come back.
     empty: Option<Nodes>,
-    /// The first job of each class; all jobs of a class request the same.
-    first_of_class: BTreeMap<String, usize>,
-    /// The classes whose pods find no place even on empty nodes, and why.
-    never: BTreeMap<String, Misfit>,
+    /// For each job the first one that requests the same, which stands for it in `never` and `unfit`.
+    like: Vec<usize>,
+    /// The jobs whose pods find no place even on empty nodes.
+    never: BTreeSet<usize>,
     /// The nodes' capacity left after the active jobs' requests.
     free: Option<Nodes>,
-    /// By class: why no job of it fits on what is free, as far as it was tried since that changed.
-    misfits: BTreeMap<String, Misfit>,
+    /// The jobs whose pods don't fit on what is free, as far as that was tried since it changed.
+    unfit: BTreeSet<usize>,
     /// The number of active jobs by class.
     active_by_class: BTreeMap<String, u32>,
     /// By class: the total seconds that its jobs ran, and the number of those jobs.
@@ -145,12 +146,7 @@ impl Planner {
             placement: Placement::default(),
         };
         let run_times = run_times.into_iter().map(|(class, seconds)| (class, (seconds, 1))).collect();
-        let mut first_of_class = BTreeMap::new();
-        for (index, spec) in specs.iter().enumerate() {
-            if !first_of_class.contains_key(&spec.class) {
-                first_of_class.insert(spec.class.clone(), index);
-            }
-        }
+        let like = first_alike(&specs);
         Self {
             settings,
             jobs: specs.into_iter().map(job).collect(),
@@ -163,10 +159,10 @@ impl Planner {
             head: None,
             nodes: None,
             empty: None,
-            first_of_class,
-            never: BTreeMap::new(),
+            like,
+            never: BTreeSet::new(),
             free: None,
-            misfits: BTreeMap::new(),
+            unfit: BTreeSet::new(),
             active_by_class: BTreeMap::new(),
             run_times,
             moves: None,
@@ -283,10 +279,10 @@ impl Planner {
 
     /// The reason why the job at `index` wouldn't fit even if all nodes were empty; `None` if it would, or if admission isn't by capacity.
     fn never(&self, index: usize) -> Option<Wait> {
-        if self.settings.admission != (AdmissionConfig::Capacity {}) {
-            return None;
-        }
-        self.never.get(&self.jobs[index].spec.class).map(|misfit| Wait::Never { misfit: misfit.clone() })
+        let spec = &self.jobs[index].spec;
+        let is_asked = self.settings.admission == (AdmissionConfig::Capacity {}) && self.never.contains(&self.like[index]);
+        let misfit = self.empty.as_ref().filter(|_| is_asked)?.misfit(spec)?;
+        Some(Wait::Never { misfit })
     }
 
     /// Takes in an event that happened at `now`, counted from the start of the replication, and returns the actions to carry out. Events that say
@@ -373,7 +369,7 @@ impl Planner {
                 let before = job.placement.clone();
                 let has_moved = job.placement.correct(pod as usize, node);
                 if let Some(free) = self.free.as_mut().filter(|_| has_moved) {
-                    self.misfits.clear();
+                    self.unfit.clear();
                     free.give(&before, &job.spec);
                     free.take(&job.placement, &job.spec);
                 }
@@ -401,7 +397,7 @@ impl Planner {
                 }
                 self.release(index);
                 self.nodes.iter_mut().chain(&mut self.free).for_each(|nodes| nodes.occupy(&left));
-                self.misfits.clear();
+                self.unfit.clear();
                 self.change(index, State::Ended, now);
                 true
             }
@@ -422,7 +418,7 @@ impl Planner {
     /// Gives back the capacity that the job was promised.
     fn release(&mut self, index: usize) {
         let job = &mut self.jobs[index];
-        self.misfits.clear();
+        self.unfit.clear();
         if let Some(free) = &mut self.free {
             free.give(&job.placement, &job.spec);
         }
@@ -434,13 +430,14 @@ impl Planner {
         if self.empty == empty {
             return;
         }
-        let misfit = |index: usize| empty.as_ref()?.place(&self.jobs[index].spec).err();
-        self.never = self.first_of_class.iter().filter_map(|(class, index)| Some((class.clone(), misfit(*index)?))).collect();
+        let fits = |index: usize| empty.as_ref().is_none_or(|nodes| nodes.fits(&self.jobs[index].spec));
+        let firsts = self.like.iter().enumerate().filter(|(index, first)| index == *first).map(|(index, _)| index);
+        self.never = firsts.filter(|index| !fits(*index)).collect();
         self.empty = empty;
     }
 
     fn count_free(&mut self) {
-        self.misfits.clear();
+        self.unfit.clear();
         self.free = self.nodes.as_ref().map(|nodes| nodes.without(self.active.iter().map(|index| &self.jobs[*index])));
     }
 
@@ -478,7 +475,7 @@ impl Planner {
             match self.admit(index) {
                 Ok(placement) => {
                     let job = &mut self.jobs[index];
-                    self.misfits.clear();
+                    self.unfit.clear();
                     if let Some(free) = &mut self.free {
                         free.take(&placement, &job.spec);
                     }
@@ -488,26 +485,20 @@ impl Planner {
                     actions.push(Action::Start { job: job.spec.id.clone(), attempt: job.attempt });
                     self.change(index, State::Admitted, now);
                 }
-                Err(wait) => {
-                    if let Wait::Capacity { misfit, .. } = &wait {
-                        let class = &self.jobs[index].spec.class;
-                        if !self.misfits.contains_key(class) {
-                            self.misfits.insert(class.clone(), misfit.clone());
-                        }
-                    }
+                Err(refusal) => {
                     seen.add(index, &self.jobs[index].spec);
-                    let wait = self.push_out(index, wait, now, &mut actions);
-                    let is_last = match &wait {
+                    let refusal = self.push_out(index, refusal, now, &mut actions);
+                    let is_last = match &refusal {
                         // A job that can never start holds up no other job.
-                        Wait::Never { .. } => false,
+                        Refusal::Never => false,
                         // There is no place for any job, or the place that is being freed belongs to this job.
-                        Wait::Concurrency { .. } | Wait::NoNodes | Wait::Preempting { .. } => true,
-                        _ => !self.settings.backfill,
+                        Refusal::Concurrency | Refusal::NoNodes | Refusal::Preempting { .. } => true,
+                        Refusal::Capacity => !self.settings.backfill,
                     };
-                    if self.head.is_none() && !matches!(wait, Wait::Never { .. }) {
+                    if self.head.is_none() && refusal != Refusal::Never {
                         self.head = Some(index);
                     }
-                    self.waits.insert(index, wait);
+                    self.waits.insert(index, refusal);
                     if is_last {
                         break;
                     }
@@ -517,23 +508,22 @@ impl Planner {
         actions
     }
 
-    /// The placement of a waiting job's pods, or what the job waits for.
-    fn admit(&self, index: usize) -> Result<Placement, Wait> {
+    /// The placement of a waiting job's pods, or what stands against it.
+    fn admit(&mut self, index: usize) -> Result<Placement, Refusal> {
         match self.settings.admission {
             AdmissionConfig::Unlimited {} => Ok(Placement::default()),
             AdmissionConfig::MaxConcurrent { jobs } if self.active.len() < jobs as usize => Ok(Placement::default()),
-            AdmissionConfig::MaxConcurrent { jobs } => Err(Wait::Concurrency { max: jobs, frees: None }),
+            AdmissionConfig::MaxConcurrent { .. } => Err(Refusal::Concurrency),
             AdmissionConfig::Capacity {} => {
-                let Some(free) = &self.free else { return Err(Wait::NoNodes) };
-                let spec = &self.jobs[index].spec;
-                let misfit = match self.misfits.get(&spec.class) {
-                    Some(misfit) => misfit.clone(),
-                    None => match free.place(spec) {
-                        Ok(placement) => return Ok(placement),
-                        Err(misfit) => misfit,
-                    },
-                };
-                Err(self.never(index).unwrap_or(Wait::Capacity { misfit, frees: None }))
+                let Some(free) = &self.free else { return Err(Refusal::NoNodes) };
+                let like = self.like[index];
+                if !self.unfit.contains(&like) {
+                    if let Some(placement) = free.place(&self.jobs[index].spec) {
+                        return Ok(placement);
+                    }
+                    self.unfit.insert(like);
+                }
+                Err(if self.never.contains(&like) { Refusal::Never } else { Refusal::Capacity })
             }
         }
     }
@@ -542,6 +532,19 @@ impl Planner {
     fn run_time(&self, class: &str) -> Option<f64> {
         self.run_times.get(class).map(|(sum, count)| sum / f64::from(*count))
     }
+}
+
+/// Returns for each of `specs` the first one that requests the same. Most requests are those of a few tasks.
+fn first_alike(specs: &[JobSpec]) -> Vec<usize> {
+    let mut firsts: Vec<usize> = Vec::new();
+    let of_each = specs.iter().enumerate().map(|(index, spec)| {
+        let found = firsts.iter().copied().find(|first| specs[*first].pods == spec.pods);
+        found.unwrap_or_else(|| {
+            firsts.push(index);
+            index
+        })
+    });
+    of_each.collect()
 }
 
 #[cfg(test)]

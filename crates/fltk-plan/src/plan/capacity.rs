@@ -140,26 +140,39 @@ impl Nodes {
         }
     }
 
-    /// Finds places for all pods of `spec`.
-    pub fn place(&self, spec: &JobSpec) -> Result<Placement, Misfit> {
-        let pods: Vec<Amounts> = spec.each_pod().map(|(_, requests)| with_place(requests)).collect();
-        self.place_by(&pods, |left, pod| left.open(pod).next()).or_else(|misfit| {
+    /// Finds places for all pods of `spec`, if there are any.
+    pub fn place(&self, spec: &JobSpec) -> Option<Placement> {
+        let pods = pods(spec);
+        self.place_by(&pods, Left::first).or_else(|| {
             // Another order helps neither a single pod nor pods that are all alike.
-            if pods.windows(2).all(|pair| pair[0] == pair[1]) {
-                Err(misfit)
-            } else {
-                self.place_by(&pods, Left::tightest).map_err(|_| misfit)
-            }
+            let are_alike = pods.windows(2).all(|pair| pair[0] == pair[1]);
+            if are_alike { None } else { self.place_by(&pods, Left::tightest) }
         })
     }
 
-    /// True if there are places for all pods of `spec`; why there are none takes longer to say.
+    /// True if there are places for all pods of `spec`.
     pub fn fits(&self, spec: &JobSpec) -> bool {
-        let mut pods = spec.each_pod();
-        match (pods.next(), pods.next()) {
-            (Some((_, only)), None) => Left::of(self).open(&with_place(only)).next().is_some(),
-            _ => self.place(spec).is_ok(),
+        self.place(spec).is_some()
+    }
+
+    /// The reason why there are no places for all pods of `spec`; `None` if there are.
+    pub fn misfit(&self, spec: &JobSpec) -> Option<Misfit> {
+        if self.fits(spec) {
+            return None;
         }
+        let pods = pods(spec);
+        let (mut left, mut unfit, mut because) = (Left::of(self), 0, Vec::new());
+        for pod in self.largest_first(&pods).into_iter().map(|index| &pods[index]) {
+            if let Some((name, node)) = left.first(pod) {
+                left.take(name, node, pod);
+                continue;
+            }
+            if unfit == 0 {
+                because = left.why_not(pod);
+            }
+            unfit += 1;
+        }
+        Some(Misfit { unfit, pods: u32::try_from(pods.len()).unwrap_or(u32::MAX), because })
     }
 
     /// Places `pods` one after another, the largest first, each on the node that `choose` names.
@@ -167,29 +180,26 @@ impl Nodes {
         &'a self,
         pods: &[Amounts],
         choose: impl Fn(&Left<'a>, &Amounts) -> Option<(&'a String, &'a Free)>,
-    ) -> Result<Placement, Misfit> {
+    ) -> Option<Placement> {
+        let mut left = Left::of(self);
+        let mut places = vec![String::new(); pods.len()];
+        for index in self.largest_first(pods) {
+            let (name, node) = choose(&left, &pods[index])?;
+            left.take(name, node, &pods[index]);
+            places[index].clone_from(name);
+        }
+        Some(Placement(places))
+    }
+
+    /// The indices of `pods`, that of the largest first.
+    fn largest_first(&self, pods: &[Amounts]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..pods.len()).collect();
-        if pods.len() > 1 {
+        if pods.windows(2).any(|pair| pair[0] != pair[1]) {
             let mut total = Amounts::none();
             self.0.values().for_each(|node| total.add(&node.allocatable));
             order.sort_by(|left, right| total.share(&pods[*right]).total_cmp(&total.share(&pods[*left])));
         }
-        let mut left = Left::of(self);
-        let mut places = vec![String::new(); pods.len()];
-        let (mut unfit, mut because) = (0, Vec::new());
-        for index in order {
-            let pod = &pods[index];
-            if let Some((name, node)) = choose(&left, pod) {
-                left.taken.entry(name).or_insert_with(|| node.free.clone()).subtract(pod);
-                places[index].clone_from(name);
-            } else {
-                if unfit == 0 {
-                    because = left.why_not(pod);
-                }
-                unfit += 1;
-            }
-        }
-        if unfit == 0 { Ok(Placement(places)) } else { Err(Misfit { unfit, pods: u32::try_from(pods.len()).unwrap_or(u32::MAX), because }) }
+        order
     }
 }
 
@@ -214,6 +224,16 @@ impl<'a> Left<'a> {
         self.nodes.0.iter().filter(|(name, node)| node.closed.is_none() && self.free(name, node).holds(pod))
     }
 
+    /// The first node by name on which `pod` fits.
+    fn first(&self, pod: &Amounts) -> Option<(&'a String, &'a Free)> {
+        self.open(pod).next()
+    }
+
+    /// Reserves `pod` on the node called `name`.
+    fn take(&mut self, name: &'a str, node: &Free, pod: &Amounts) {
+        self.taken.entry(name).or_insert_with(|| node.free.clone()).subtract(pod);
+    }
+
     /// The node that `pod` leaves the least on; of several, the first by name.
     fn tightest(&self, pod: &Amounts) -> Option<(&'a String, &'a Free)> {
         let share = |(name, node): &(&'a String, &'a Free)| self.free(name, node).share(pod);
@@ -235,6 +255,11 @@ impl<'a> Left<'a> {
         reasons.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
         if reasons.is_empty() { vec![("there are no nodes".to_owned(), 0)] } else { reasons }
     }
+}
+
+/// The requests of each pod of `spec`, including one of the node's `pods`.
+fn pods(spec: &JobSpec) -> Vec<Amounts> {
+    spec.each_pod().map(|(_, requests)| with_place(requests)).collect()
 }
 
 /// The requests of a pod, including one of the node's `pods`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fltk_core::experiment::Duration;
+use fltk_core::experiment::{AdmissionConfig, Duration};
 use serde::Serialize;
 
 use super::{Job, Planner, State, capacity::Misfit};
@@ -51,6 +51,24 @@ pub enum Wait {
     Behind {
         /// The job that goes first.
         job: JobId,
+    },
+}
+
+/// What stands against a start, as the planner remembers it: why in full is found out on request.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// The maximum number of jobs is running.
+    Concurrency,
+    /// The job's pods don't fit on what is free.
+    Capacity,
+    /// The job's pods find no place even on empty nodes.
+    Never,
+    /// The nodes aren't known yet.
+    NoNodes,
+    /// Other jobs are being preempted for it.
+    Preempting {
+        /// The jobs that are being preempted.
+        victims: Vec<JobId>,
     },
 }
 
@@ -104,12 +122,17 @@ impl Planner {
         if !self.waiting.contains(index, &self.jobs[index].spec) {
             return None;
         }
-        let behind = || self.never(index).or_else(|| self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() }));
-        // When a place becomes free is computed only on request.
-        Some(match self.waits.get(&index).cloned().or_else(behind)? {
-            Wait::Concurrency { max, .. } => Wait::Concurrency { max, frees: self.first_to_end(now) },
-            Wait::Capacity { misfit, .. } => Wait::Capacity { misfit, frees: self.frees_for(index, now) },
-            other => other,
+        let (spec, free) = (&self.jobs[index].spec, self.free.as_ref());
+        Some(match (self.waits.get(&index), self.settings.admission) {
+            (Some(Refusal::Concurrency), AdmissionConfig::MaxConcurrent { jobs }) => {
+                Wait::Concurrency { max: jobs, frees: self.first_to_end(now) }
+            }
+            (Some(Refusal::Capacity), _) => Wait::Capacity { misfit: free?.misfit(spec)?, frees: self.frees_for(index, now) },
+            (Some(Refusal::NoNodes), _) => Wait::NoNodes,
+            (Some(Refusal::Preempting { victims }), _) => Wait::Preempting { victims: victims.clone() },
+            (Some(Refusal::Never | Refusal::Concurrency) | None, _) => {
+                self.never(index).or_else(|| self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() }))?
+            }
         })
     }
 

@@ -8,14 +8,14 @@
 
 use fltk_core::experiment::{AdmissionConfig, Duration, PolicyName};
 
-use super::{Action, Planner, State, Wait};
+use super::{Action, Planner, State, explain::Refusal};
 
 impl Planner {
-    /// Preempts what must go for the job at `index`, which waits for `wait`, if it may preempt; returns the job's new reason to wait.
-    pub(super) fn push_out(&mut self, index: usize, wait: Wait, now: Duration, actions: &mut Vec<Action>) -> Wait {
+    /// Preempts what must go for the job at `index`, against which `refusal` stands, if it may preempt; returns what stands against it then.
+    pub(super) fn push_out(&mut self, index: usize, refusal: Refusal, now: Duration, actions: &mut Vec<Action>) -> Refusal {
         let may = self.settings.policy == PolicyName::Priority && self.jobs[index].spec.arrival.preempts;
-        if !may || !matches!(wait, Wait::Concurrency { .. } | Wait::Capacity { .. }) {
-            return wait;
+        if !may || !matches!(refusal, Refusal::Concurrency | Refusal::Capacity) {
+            return refusal;
         }
         let going: Vec<usize> =
             self.active.iter().copied().filter(|active| matches!(self.jobs[*active].state, State::Suspending { .. })).collect();
@@ -25,7 +25,7 @@ impl Planner {
         } else {
             let victims = self.victims(index, &going);
             if victims.is_empty() {
-                return wait;
+                return refusal;
             }
             victims
         };
@@ -34,7 +34,7 @@ impl Planner {
             self.suspend(*victim, &for_job, now, actions);
         }
         let names = going.iter().chain(&victims).map(|victim| self.jobs[*victim].spec.id.clone()).collect();
-        Wait::Preempting { victims: names }
+        Refusal::Preempting { victims: names }
     }
 
     /// The jobs to preempt for the job at `index`; none if even all candidates wouldn't make room.

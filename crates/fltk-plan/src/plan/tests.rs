@@ -160,7 +160,7 @@ fn pods_that_outlive_their_job_keep_their_capacity() {
     assert_eq!(started(&planner.step(at(3), nodes(0))), ["j1"]);
 
     let json = |event: &Event| serde_json::to_string(event).unwrap();
-    let plain = r#"{"event":"ended","job":"j0","outcome":"deleted","reason":""}"#;
+    let plain = r#"{"ended":{"job":"j0","outcome":"deleted","reason":""}}"#;
     assert_eq!(json(&ends(BTreeMap::new())), plain, "as before there were any left");
     assert_eq!(serde_json::from_str::<Event>(plain).unwrap(), ends(BTreeMap::new()));
     assert_eq!(serde_json::from_str::<Event>(&json(&ends(left(2)))).unwrap(), ends(left(2)));

@@ -59,15 +59,14 @@ async function viewStream(main, { parts: [, name], query, signal }) {
     fill(state, ["", ...states.keys()].map((one) => h("option", { value: one, selected: one === before }, one || "any state")));
     document.title = `${name} – fltk`;
   };
+  // One after another, so that the page reacts in between; the time line comes first.
   const update = async () => {
     drawHead();
+    draw(timeline);
+    await pause(0, signal);
+    if (signal.aborted) return;
     showJobs();
-    // One after another, so that the page reacts in between.
-    for (const figure of [timeline, queue, utilization]) {
-      draw(figure);
-      await pause(0, signal);
-      if (signal.aborted) return;
-    }
+    for (const figure of [queue, utilization]) setTimeout(() => draw(figure));
   };
 
   fill(main,
