@@ -10,7 +10,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   const body = h("tbody", null);
   const table = h("table", { id, "aria-label": label }, h("thead", null, head), body);
   const box = h(`div.sheet${low ? ".low" : ""}`, { tabindex: "0", role: "region", "aria-label": label }, table);
-  let [rows, shownColumns, rowHeight] = [[], columns, 0];
+  let [rows, shownColumns, rowHeight, width] = [[], columns, 0, 0];
   /** The rows that exist, by their index. */
   const kept = new Map();
   /** Rows beyond each end of what is in sight. */
@@ -32,16 +32,11 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     row.firstChild.style.height = `${count * rowHeight}px`;
   };
 
-  const drawRows = (force) => {
-    measure();
-    const first = Math.max(0, Math.min(rows.length - 1, Math.floor(box.scrollTop / (rowHeight || 32))) - EXTRA);
-    const last = Math.min(rows.length, Math.ceil((box.scrollTop + (box.clientHeight || 600)) / (rowHeight || 32)) + EXTRA);
-    const focused = force ? focus() : null;
-    if (force) {
-      kept.clear();
-      fill(body, above, below);
-    }
-    // Rows that stay in sight stay as they are.
+  /** Draws the rows in sight. Those that stay in sight stay as they are. */
+  const drawRows = () => {
+    const height = rowHeight || 32;
+    const first = Math.max(0, Math.min(rows.length - 1, Math.floor(box.scrollTop / height)) - EXTRA);
+    const last = Math.min(rows.length, Math.ceil((box.scrollTop + (box.clientHeight || 600)) / height) + EXTRA);
     for (const [index, row] of kept) {
       if (index < first || index >= last) { row.remove(); kept.delete(index); }
     }
@@ -57,38 +52,53 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     }
     stretch(above, first);
     stretch(below, rows.length - last);
+  };
+
+  /** Draws everything anew. */
+  const redraw = () => {
+    const focused = focus();
+    kept.clear();
+    settle();
+    fill(body, above, below);
+    drawRows();
     focused?.();
   };
 
-  /** Takes the height of a row that is there. */
-  const measure = () => {
-    if (!rowHeight && box.isConnected) rowHeight = [...kept.values()][0]?.getBoundingClientRect().height ?? 0;
-  };
-
   /**
-   * Gives each column the width that its longest text needs, in sight or not. Columns then stay as they are when rows come and go, and the browser
-   * needn't look at all rows to place one.
+   * Gives each column the width that its longest text needs, in sight or not, and finds the height of a row. Columns then stay as they are when rows
+   * come and go, and the browser needn't look at all rows to place one.
    */
   const settle = () => {
+    width = box.clientWidth;
     if (!box.isConnected || !rows.length) return;
     table.style.tableLayout = "auto";
     for (const header of head.children) header.style.width = "";
-    const widest = new Set();
-    for (const column of shownColumns) {
-      if (column.number || !column.sort) continue;
-      let [most, which] = [0, null];
-      for (const row of rows) {
-        const text = column.sort(row);
-        if (typeof text === "string" && text.length > most) [most, which] = [text.length, row];
-      }
-      if (which) widest.add(which);
-    }
-    const added = [...widest].map((row) => line(row, 0));
-    body.append(...added);
+    const lines = samples().map((row) => line(row, 0));
+    // As high as all rows, so that the place to which it was scrolled is kept.
+    stretch(above, rows.length);
+    body.replaceChildren(above, ...lines);
     const widths = [...head.children].map((header) => header.getBoundingClientRect().width);
-    added.forEach((row) => row.remove());
+    rowHeight = lines[0].getBoundingClientRect().height;
     [...head.children].forEach((header, index) => { header.style.width = `${widths[index]}px`; });
     table.style.tableLayout = "fixed";
+  };
+
+  /** Returns the rows that need the most room: those with the longest texts, and with the largest and smallest numbers. */
+  const samples = () => {
+    const found = new Set([rows[0]]);
+    for (const { sort } of shownColumns) {
+      if (!sort) continue;
+      let [longest, most, least] = [0, -Infinity, Infinity];
+      const which = {};
+      for (const row of rows) {
+        const value = sort(row);
+        if (typeof value === "string" && value.length > longest) { longest = value.length; which.longest = row; }
+        if (typeof value === "number" && value > most) { most = value; which.most = row; }
+        if (typeof value === "number" && value < least) { least = value; which.least = row; }
+      }
+      Object.values(which).forEach((row) => found.add(row));
+    }
+    return [...found];
   };
 
   /** Returns a function that focuses again what is focused now in a row, if that row is drawn again; null if nothing is. */
@@ -103,18 +113,10 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   box.addEventListener("scroll", () => {
     if (isWaiting) return;
     isWaiting = true;
-    requestAnimationFrame(() => { isWaiting = false; drawRows(false); });
+    requestAnimationFrame(() => { isWaiting = false; drawRows(); });
   }, { passive: true });
-  let width = 0;
-  new ResizeObserver(() => {
-    // Rows of another width may have another height.
-    if (box.clientWidth !== width) {
-      rowHeight = 0;
-      settle();
-    }
-    width = box.clientWidth;
-    drawRows(false);
-  }).observe(box);
+  // Columns of another width may have rows of another height.
+  new ResizeObserver(() => (box.clientWidth === width ? drawRows() : redraw())).observe(box);
 
   box.show = (all, { by, order } = {}, columnsNow = columns) => {
     [rows, shownColumns] = [all, columnsNow];
@@ -125,8 +127,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     const pressed = head.contains(document.activeElement) ? document.activeElement.dataset.sort : undefined;
     fill(head, shownColumns.map((column) => headerOf(column, by, order)));
     if (pressed) head.querySelector(`[data-sort="${CSS.escape(pressed)}"]`)?.focus();
-    drawRows(true);
-    settle();
+    redraw();
   };
   return box;
 }
