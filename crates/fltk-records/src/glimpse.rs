@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
@@ -10,6 +11,7 @@ use std::{
 use crate::{
     files::{self, FileError},
     run_folder,
+    side_by_side::side_by_side,
 };
 
 /// The sizes in bytes and modification times in nanoseconds of the journal and of the description of a folder.
@@ -34,7 +36,7 @@ impl Stamp {
 
 /// Folders of runs or streams as they were seen at one moment: two that are equal had the same events and the same writers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glimpse(BTreeMap<PathBuf, Look>);
+pub struct Glimpse(BTreeMap<OsString, Look>);
 
 /// A folder: its files, the time at which its lock was last taken, and whether it is held.
 type Look = (Option<Stamp>, Option<SystemTime>, bool);
@@ -45,15 +47,18 @@ impl Glimpse {
     /// write its name into it.
     #[must_use]
     pub fn of(kind: crate::RecordKind, paths: impl IntoIterator<Item = PathBuf>, earlier: &Self) -> Self {
-        let look = |path: PathBuf| {
-            let stamp = Stamp::of(&path, kind.description()).ok();
+        let look = |path: &PathBuf| {
+            let stamp = Stamp::of(path, kind.description()).ok();
             // Whoever takes it writes into it.
             let taken = fs::symlink_metadata(path.join(run_folder::LOCK)).and_then(|metadata| metadata.modified()).ok();
-            let was_idle = earlier.0.get(&path).is_some_and(|(before, then, is_locked)| (*before, *then) == (stamp, taken) && !is_locked);
-            let is_locked = !was_idle && run_folder::is_locked(&path);
-            (path, (stamp, taken, is_locked))
+            let was_idle =
+                earlier.0.get(path.as_os_str()).is_some_and(|(before, then, is_locked)| (*before, *then) == (stamp, taken) && !is_locked);
+            let is_locked = !was_idle && run_folder::is_locked(path);
+            (stamp, taken, is_locked)
         };
-        Self(paths.into_iter().map(look).collect())
+        let paths: Vec<PathBuf> = paths.into_iter().collect();
+        let looks = side_by_side(&paths, look);
+        Self(paths.into_iter().map(PathBuf::into_os_string).zip(looks).collect())
     }
 
     /// Returns true if no folder was looked at.

@@ -11,11 +11,7 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -28,6 +24,7 @@ use crate::{
     glimpse::Stamp,
     history::Status,
     run_folder::DESCRIPTION,
+    side_by_side::side_by_side,
     summary::RunSummary,
 };
 
@@ -40,8 +37,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of indexes that are kept; beyond it, the least recently used are removed. An index has a few kilobytes, or megabytes for
 /// thousands of runs.
 const INDEXES_MAX: usize = 64;
-/// The limit on threads that read runs: each holds one run's history.
-const READERS_MAX: usize = 4;
 /// The number of SQLite virtual machine steps between two calls of the progress handler.
 const STEPS: i32 = 1000;
 /// The limits on calls of the progress handler, per run and for an empty index: ten times what is normally needed. An index that takes more
@@ -309,27 +304,7 @@ fn read_all(folders: &[(&PathBuf, Stamp)]) -> Vec<Summarized> {
         let run = RunFolder::open(path.clone()).and_then(RunFolder::read)?;
         Ok((RunSummary::of(&run), run.folder.description().hyperparameters.clone()))
     };
-    let next = AtomicUsize::new(0);
-    let work = || -> Vec<(usize, Summarized)> {
-        let places = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
-        places.map_while(|place| Some((place, read(folders.get(place)?.0)))).collect()
-    };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let num_others = cores.min(READERS_MAX).min(folders.len()).saturating_sub(1);
-    let mut found = thread::scope(|scope| {
-        // Without a further thread, the others do its work.
-        let others: Vec<_> = (0..num_others).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
-        let mut found = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => found.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        found
-    });
-    found.sort_by_key(|(place, _)| *place);
-    found.into_iter().map(|(_, summarized)| summarized).collect()
+    side_by_side(folders, |(path, _)| read(path))
 }
 
 /// Returns true if the index is up to date with the folder. The status of a run without an end also depends on whether it is being written.

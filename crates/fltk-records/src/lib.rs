@@ -40,6 +40,7 @@ mod run_folder;
 extern crate self as fltk_records;
 #[cfg(test)]
 mod samples;
+mod side_by_side;
 pub mod stream_folder;
 pub mod summary;
 pub mod tensorboard;

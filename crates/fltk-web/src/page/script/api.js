@@ -47,6 +47,10 @@ class Refused extends Error {
 /** The last large answer, which the server needn't send again as long as it is the same. */
 let held = null;
 
+/** The list of runs, which is asked for before anything is drawn where it is what the page begins with. */
+let early = !CARRIED && /^(#\/?(runs(\?.*)?)?)?$/.test(location.hash) ? ask("table") : null;
+early?.catch(() => {});
+
 /** Fetches an answer of the API, such as `runs/NAME`. An answer that hasn't changed is the same object as before. */
 async function api(path, signal) {
   if (CARRIED) {
@@ -54,7 +58,9 @@ async function api(path, signal) {
     throw new Error("This report doesn't contain that.");
   }
   const before = held?.path === path ? held : null;
-  const response = await ask(path, { headers: before && { "if-none-match": before.etag }, signal });
+  const first = path === "table" ? early : null;
+  early = null;
+  const response = await (first ?? ask(path, { headers: before && { "if-none-match": before.etag }, signal }));
   if (before && response.status === 304) return before.answer;
   await refuse(response);
   const answer = parsed(await response.text());
