@@ -103,15 +103,21 @@ pub struct Contestants {
 }
 
 impl Contestants {
-    /// Makes everything ready that is measured. `mnist` is a folder with the four files of MNIST; without it, the one where `fltk data fetch mnist` puts them.
+    /// Makes everything ready that is measured. `mnist` is a folder with the four files of MNIST; without it, the one where `fltk data fetch mnist` puts them,
+    /// or, if they aren't there, that of Fashion-MNIST, whose samples have the same number and shape.
     pub fn ready(checkout: &Checkout, mnist: Option<PathBuf>) -> anyhow::Result<Self> {
         debian::fashion_mnist().map_err(|reason| anyhow::anyhow!(reason))?;
-        let mnist = mnist.unwrap_or_else(|| checkout.cache.join("data/mnist"));
-        ensure!(
-            mnist.join("train-images-idx3-ubyte.gz").is_file(),
-            "there is no MNIST in `{}`\nhint: `fltk data fetch mnist`, or `--mnist DIR`",
-            mnist.display()
-        );
+        let is_there = |folder: &Path| folder.join("train-images-idx3-ubyte.gz").is_file();
+        let mnist = match mnist {
+            Some(folder) => {
+                ensure!(is_there(&folder), "there is no MNIST in `{}`", folder.display());
+                folder
+            }
+            None => Some(checkout.cache.join("data/mnist")).filter(|folder| is_there(folder)).unwrap_or_else(|| {
+                eprintln!("Fashion-MNIST takes the place of MNIST, which isn't there (`fltk data fetch mnist`, or `--mnist DIR`)");
+                PathBuf::from(debian::FASHION_MNIST)
+            }),
+        };
         let python = peers::ensure(checkout, &python::ensure(checkout)?)?;
         eprintln!("peers: {}", peers::versions(&python)?);
         let fltk = checkout.build(&libtorch::ensure(checkout)?, &["--release"])?;
@@ -198,6 +204,7 @@ impl Contestants {
     /// The experiment. Peers write no checkpoints, so there is one, after the last round.
     fn experiment(&self, work: &Work, net: &str, rounds: u32, split: &Path) -> String {
         let Work { dataset, clients, test_every, train, .. } = work;
+        let dataset = if self.data(work) == Path::new(debian::FASHION_MNIST) { "fashion-mnist" } else { dataset };
         let (split, data) = (split.display(), self.data(work).display());
         format!(
             "name: bench-engine
