@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::first_curve::{ours, theirs};
 use super::{Output, goal::Goal, median};
 use crate::{
-    browser::{Browser, Server},
+    browser::Browser,
     checkout::Checkout,
     parts::page::{
         fixtures::{Fixtures, MANY_JOBS, MANY_RUNS},
@@ -51,7 +51,8 @@ struct Figures {
     page_cold_seconds: f64,
     page_warm_seconds: f64,
     jobs_drawn_seconds: f64,
-    blocked_ms_max: f64,
+    runs_blocked_ms_max: f64,
+    jobs_blocked_ms_max: f64,
     server_mb_max: f64,
     first_curve_seconds: f64,
     first_curve_of_tensorboard_seconds: f64,
@@ -81,7 +82,7 @@ pub fn run(checkout: &Checkout, repeats: u32, output: Output) -> anyhow::Result<
 fn measure(fixtures: &Fixtures, many: &Path, some: &Path, python: &Path, repeats: u32) -> anyhow::Result<Figures> {
     let browser = Browser::start()?;
     let (mut list_cold, mut list_warm, mut page_cold, mut page_warm) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut jobs_drawn, mut blocked_ms, mut server_mb) = (Vec::new(), 0.0f64, 0.0f64);
+    let (mut jobs_drawn, mut runs_blocked_ms, mut jobs_blocked_ms, mut server_mb) = (Vec::new(), 0.0f64, 0.0f64, 0.0f64);
     let (mut own, mut tensorboard) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         fixtures.forget()?;
@@ -89,12 +90,15 @@ fn measure(fixtures: &Fixtures, many: &Path, some: &Path, python: &Path, repeats
         list_warm.push(list_seconds(fixtures, many)?);
         fixtures.forget()?;
         let server = fixtures.serve(many, &[])?;
-        page_cold.push(page_seconds(&browser, &server)?);
-        page_warm.push(page_seconds(&browser, &server)?);
-        let of_runs = large::runs(&browser, &server)?;
-        let Felt { drawn, blocked_ms: blocked } = large::jobs(&browser, &server)?;
+        // One person in one tab: with the list, the browser has the page's script too.
+        let visit = Visit { page: browser.page(WINDOW)?, server: &server };
+        page_cold.push(large::list(&visit)?.as_secs_f64());
+        let Felt { drawn, blocked_ms: of_runs } = large::runs(&visit)?;
+        page_warm.push(drawn.as_secs_f64());
+        let Felt { drawn, blocked_ms: of_jobs } = large::jobs(&visit)?;
         jobs_drawn.push(drawn.as_secs_f64());
-        blocked_ms = blocked_ms.max(of_runs.blocked_ms).max(blocked);
+        runs_blocked_ms = runs_blocked_ms.max(of_runs);
+        jobs_blocked_ms = jobs_blocked_ms.max(of_jobs);
         server_mb = server_mb.max(server.peak_mb()?);
         drop(server);
         // A machine that was just used for one of them is not better for the other.
@@ -107,7 +111,8 @@ fn measure(fixtures: &Fixtures, many: &Path, some: &Path, python: &Path, repeats
         page_cold_seconds: median(&mut page_cold),
         page_warm_seconds: median(&mut page_warm),
         jobs_drawn_seconds: median(&mut jobs_drawn),
-        blocked_ms_max: blocked_ms,
+        runs_blocked_ms_max: runs_blocked_ms,
+        jobs_blocked_ms_max: jobs_blocked_ms,
         server_mb_max: server_mb,
         first_curve_seconds: median(&mut own),
         first_curve_of_tensorboard_seconds: median(&mut tensorboard),
@@ -120,13 +125,6 @@ fn list_seconds(fixtures: &Fixtures, many: &Path) -> anyhow::Result<f64> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// Returns the time from an address to its rows, by the browser's clock.
-fn page_seconds(browser: &Browser, server: &Server) -> anyhow::Result<f64> {
-    let visit = Visit { page: browser.page(WINDOW)?, server };
-    visit.page.open(&server.url("/#/runs"))?;
-    Ok(visit.page.time_until(large::RUNS_ARE_DRAWN)?.as_secs_f64())
-}
-
 fn goals(figures: &Figures) -> Vec<Goal> {
     let ratio = figures.first_curve_seconds / figures.first_curve_of_tensorboard_seconds;
     vec![
@@ -135,7 +133,8 @@ fn goals(figures: &Figures) -> Vec<Goal> {
         Goal::at_most("the page's list, without an index, s", figures.page_cold_seconds, LIST_COLD_SECONDS),
         Goal::at_most("the page's list, with one, s", figures.page_warm_seconds, LIST_WARM_SECONDS),
         Goal::at_most("a long stream is drawn, s", figures.jobs_drawn_seconds, JOBS_DRAWN_SECONDS),
-        Goal::at_most("the page doesn't react, at most, ms", figures.blocked_ms_max, BLOCKED_MS),
+        Goal::at_most("runs scrolled: no reaction, at most, ms", figures.runs_blocked_ms_max, BLOCKED_MS),
+        Goal::at_most("jobs scrolled and zoomed: no reaction, at most, ms", figures.jobs_blocked_ms_max, BLOCKED_MS),
         Goal::at_most("the server's memory, at most, MB", figures.server_mb_max, SERVER_MB),
         Goal::at_most("command to first curve, of TensorBoard", ratio, FIRST_CURVE_OF_TENSORBOARD),
     ]
@@ -153,7 +152,8 @@ mod tests {
             page_cold_seconds: 3.0,
             page_warm_seconds: 0.3,
             jobs_drawn_seconds: 2.0,
-            blocked_ms_max: 100.0,
+            runs_blocked_ms_max: 100.0,
+            jobs_blocked_ms_max: 100.0,
             server_mb_max: 200.0,
             first_curve_seconds: own,
             first_curve_of_tensorboard_seconds: 4.0,

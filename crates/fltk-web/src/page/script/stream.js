@@ -84,7 +84,7 @@ async function viewStream(main, { parts: [, name], query, signal }) {
 }
 
 /** The most bars that are drawn at a time: those side by side are drawn as one. */
-const BARS_MAX = 2000;
+const BARS_MAX = 1200;
 
 /** Puts the jobs of each group on as few lines as possible, so that none cover each other: `{ lines: [group, ...], at: [line of each job] }`. */
 function lanes(jobs, groupOf, groups, now) {
