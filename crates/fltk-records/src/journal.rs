@@ -1,7 +1,7 @@
 //! The journal: the append-only, synced, checksummed source of truth about a run, or about a stream of jobs.
 //!
 //! Each line is one JSON object: `{"crc":"0fb6d8c8","seq":0,"time":"2026-01-02T03:04:05.123Z","event":"started",...}`. `crc` is the CRC-32C
-//! of the bytes of the line after it (from `"seq"` to the closing brace), `seq` counts from 0 without gaps, and the rest is the event. An
+//! of the bytes of the line after it (from `"seq"` to the closing brace), `seq` counts from 0 without gaps, and the rest is the event, its kind before its fields. An
 //! event is recorded when [`Journal::append`] has returned: the line and its newline are on disk. A last line without a newline is an
 //! interrupted append; it is cut off when the journal is opened for appending. Any other damage is an error that names its line.
 //!

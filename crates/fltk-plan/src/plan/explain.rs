@@ -47,6 +47,8 @@ pub enum Wait {
         /// The jobs that are being preempted.
         victims: Vec<JobId>,
     },
+    /// Its pods fit since others were placed, which is rare; it is looked at with the next event.
+    Next,
     /// Another job goes first.
     Behind {
         /// The job that goes first.
@@ -105,6 +107,7 @@ impl fmt::Display for Wait {
             Self::Capacity { misfit, frees: next } => write!(f, "{misfit}{}", frees(next)),
             Self::Never { misfit } => write!(f, "{misfit}, and no place was found for them on empty nodes: request less, or add nodes"),
             Self::NoNodes => f.write_str("the nodes aren't known yet"),
+            Self::Next => f.write_str("its pods fit now, and it is looked at with the next event"),
             Self::Preempting { victims } => {
                 let names = victims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 write!(f, "jobs of lower priority are being preempted for it: {names}")
@@ -127,7 +130,10 @@ impl Planner {
             (Some(Refusal::Concurrency), AdmissionConfig::MaxConcurrent { jobs }) => {
                 Wait::Concurrency { max: jobs, frees: self.first_to_end(now) }
             }
-            (Some(Refusal::Capacity), _) => Wait::Capacity { misfit: free?.misfit(spec)?, frees: self.frees_for(index, now) },
+            (Some(Refusal::Capacity), _) => match free?.misfit(spec) {
+                Some(misfit) => Wait::Capacity { misfit, frees: self.frees_for(index, now) },
+                None => Wait::Next,
+            },
             (Some(Refusal::NoNodes), _) => Wait::NoNodes,
             (Some(Refusal::Preempting { victims }), _) => Wait::Preempting { victims: victims.clone() },
             (Some(Refusal::Never | Refusal::Concurrency) | None, _) => {

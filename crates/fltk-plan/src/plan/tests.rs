@@ -139,6 +139,27 @@ fn gang_starts_when_all_pods_fit() {
 }
 
 #[test]
+fn job_that_fits_beside_a_later_one_is_looked_at_again() {
+    let amounts = |cpu, memory| Amounts::none().with("cpu", cpu * NANOS).with("memory", memory * NANOS);
+    let sized = |mut spec: JobSpec, pods: &[(i128, i128)]| {
+        spec.pods = pods.iter().map(|(cpu, memory)| Pod { role: Role::Worker, count: 1, requests: amounts(*cpu, *memory) }).collect();
+        spec
+    };
+    // The first pod of j0 goes to the first node that has room, which is the only one for its second; with j1 there, it goes to another.
+    let specs = vec![sized(spec(0, 0, "a", 0, 1, 1), &[(4, 1), (1, 8)]), sized(spec(1, 0, "b", 0, 1, 1), &[(1, 1)])];
+    let size = |name: &str, cpu, memory, used: Amounts| Node {
+        allocatable: amounts(cpu, memory).with("pods", 100 * NANOS),
+        used,
+        ..node(name, 0, 0, None)
+    };
+    let nodes = vec![size("a", 4, 10, Amounts::none()), size("b", 8, 2, Amounts::none()), size("c", 4, 100, amounts(4, 100))];
+    let settings = Settings { backfill: true, ..settings(PolicyName::Fifo, AdmissionConfig::Capacity {}) };
+    let mut planner = Planner::new(settings, specs, BTreeMap::new());
+    assert_eq!(started(&planner.step(at(0), Event::Nodes { nodes })), ["j1"]);
+    assert_eq!(waits(&planner, "j0"), "its pods fit now, and it is looked at with the next event");
+}
+
+#[test]
 fn pods_that_outlive_their_job_keep_their_capacity() {
     let specs = vec![spec(0, 0, "a", 0, 1, 2), spec(1, 0, "a", 0, 1, 2)];
     let left = |cores| BTreeMap::from([("a".to_owned(), Amounts::none().with("cpu", cores * NANOS).with("pods", NANOS))]);

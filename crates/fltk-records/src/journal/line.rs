@@ -11,7 +11,7 @@ use serde::{
 
 use super::{
     Entry, JournalEvent,
-    of_kind::{OfKind, skip},
+    of_kind::{OfKind, Own, skip},
 };
 
 const CRC_OPENING: &[u8] = b"{\"crc\":\"";
@@ -37,6 +37,7 @@ pub(super) fn encode<E: JournalEvent>(seq: u64, at: Timestamp, event: &E) -> Res
     // From `{"kind":{"field":...}}`, or `"kind"` where there are no fields, to `"event":"kind","field":...}`.
     let event = serde_json::to_string(&event.to_wire())?;
     match event.strip_prefix('{').and_then(|event| event.strip_suffix('}')?.split_once(":{")) {
+        Some((kind, "}")) => body += &format!("\"event\":{kind}}}"),
         Some((kind, fields)) => body += &format!("\"event\":{kind},{fields}"),
         None => body += &format!("\"event\":{event}}}"),
     }
@@ -86,9 +87,9 @@ impl<'de, E: JournalEvent> Visitor<'de> for OfEntry<E> {
         let (mut seq, mut at, mut now): (Option<u64>, Option<Timestamp>, Option<Duration>) = (None, None, None);
         let kind = loop {
             match fields.next_key()? {
-                Some(Field::Seq) => seq = Some(fields.next_value()?),
-                Some(Field::Time) => at = Some(fields.next_value()?),
-                Some(Field::Now) => now = Some(fields.next_value()?),
+                Some(Field::Seq) => once(&mut seq, fields.next_value()?, "seq")?,
+                Some(Field::Time) => once(&mut at, fields.next_value()?, "time")?,
+                Some(Field::Now) => once(&mut now, fields.next_value()?, "now")?,
                 Some(Field::Event) => break fields.next_value_seed(Kind(E::KINDS))?,
                 Some(Field::Other) => _ = fields.next_value::<IgnoredAny>()?,
                 None => return Err(A::Error::missing_field("event")),
@@ -102,12 +103,20 @@ impl<'de, E: JournalEvent> Visitor<'de> for OfEntry<E> {
             return Ok(Err(LineProblem::Damaged(format!("it is event {seq} where event {} was expected", self.seq))));
         }
         match kind {
-            Ok(kind) => Ok(Ok(Entry { seq, at, event: E::from_wire(now, OfKind { kind, fields })? })),
+            Ok(kind) => Ok(Ok(Entry { seq, at, event: E::from_wire(now, OfKind { kind, fields: Own(fields) })? })),
             Err(kind) => {
                 skip(fields)?;
                 Ok(Err(LineProblem::UnknownEvent(kind)))
             }
         }
+    }
+}
+
+/// Sets a field that may be there only once.
+fn once<T, E: serde::de::Error>(field: &mut Option<T>, value: T, name: &'static str) -> Result<(), E> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
     }
 }
 
@@ -160,5 +169,26 @@ mod tests {
         let line = encode(7, Timestamp::UNIX_EPOCH, &event).unwrap();
         let expected = "{\"crc\":\"0fb6d8c8\",\"seq\":7,\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"checkpoint_saved\",\"at\":3,\"parameters_sha256\":\"ab\"}\n";
         assert_eq!(String::from_utf8(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn fields_are_there_once_and_the_kind_comes_first() {
+        let check = |body: &str, expected: &str| {
+            let line = format!("{{\"crc\":\"{:08x}\",{body}", crc32c::crc32c(body.as_bytes()));
+            match decode::<RunEvent>(line.as_bytes(), 0) {
+                Err(LineProblem::Damaged(problem)) => assert!(problem.contains(expected), "{body}: {problem}"),
+                other => panic!("{body}: {other:?}"),
+            }
+        };
+        let head = "\"seq\":0,\"time\":\"1970-01-01T00:00:00Z\"";
+        check(&format!("{head},\"seq\":0,\"event\":\"failed\",\"reason\":\"a\"}}"), "duplicate field `seq`");
+        for again in ["\"seq\":1", "\"event\":\"finished\"", "\"crc\":\"00000000\"", "\"time\":0"] {
+            check(&format!("{head},\"event\":\"failed\",\"reason\":\"a\",{again}}}"), "is there twice");
+        }
+        check(&format!("{head},\"event\":\"failed\",\"reason\":\"a\",\"reason\":\"b\"}}"), "duplicate field `reason`");
+        check(&format!("{head},\"reason\":\"a\",\"event\":\"failed\"}}"), "missing field `reason`");
+        check(&format!("{head}}}"), "missing field `event`");
+        check("\"event\":\"failed\",\"reason\":\"a\",\"seq\":0}", "missing field `seq`");
+        check(&format!("{head},\"event\":\"failed\",\"reason\":\"a\"}}x"), "trailing");
     }
 }

@@ -3,6 +3,8 @@
 //! Serde's internally tagged enums keep all fields of an object in a buffer until they know its kind. Lines have the kind in front of the fields, so
 //! these are parsed where they are, into the event.
 
+use std::fmt;
+
 use serde::{
     Deserializer,
     de::{
@@ -62,6 +64,48 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for Fields<A> {
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, A::Error> {
         visitor.visit_map(self.0)
+    }
+}
+
+/// The fields of an object after its kind, among which those before it mustn't be again: readers would disagree which of them count.
+#[derive(Debug)]
+pub(super) struct Own<A>(pub A);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Own<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        self.0.next_key_seed(OwnKey(seed))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+}
+
+/// Reads the name of such a field.
+struct OwnKey<K>(K);
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for OwnKey<K> {
+    type Value = K::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<K::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for OwnKey<K> {
+    type Value = K::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<K::Value, E> {
+        if matches!(name, "crc" | "seq" | "time" | "now" | "event") {
+            return Err(E::custom(format_args!("the field `{name}` is there twice")));
+        }
+        self.0.deserialize(name.into_deserializer())
     }
 }
 

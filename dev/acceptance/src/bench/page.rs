@@ -100,6 +100,7 @@ fn measure(fixtures: &Fixtures, many: &Path, some: &Path, python: &Path, repeats
         runs_blocked_ms = runs_blocked_ms.max(of_runs);
         jobs_blocked_ms = jobs_blocked_ms.max(of_jobs);
         server_mb = server_mb.max(server.peak_mb()?);
+        drop(visit);
         drop(server);
         // A machine that was just used for one of them is not better for the other.
         own.push(ours(fixtures, &browser, some)?.as_secs_f64());

@@ -61,6 +61,7 @@ async function api(path, signal) {
   const first = path === "table" ? early : null;
   early = null;
   const response = await (first ?? ask(path, { headers: before && { "if-none-match": before.etag }, signal }));
+  signal?.throwIfAborted();
   if (before && response.status === 304) return before.answer;
   await refuse(response);
   const answer = parsed(await response.text());
@@ -130,8 +131,9 @@ async function follow(path, signal, heard) {
 /** Waits so many milliseconds, or until `signal` is aborted. */
 function pause(milliseconds, signal) {
   return new Promise((go) => {
-    const timer = setTimeout(go, milliseconds);
-    signal.addEventListener("abort", () => { clearTimeout(timer); go(); }, { once: true });
+    const end = () => { clearTimeout(timer); signal.removeEventListener("abort", end); go(); };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end, { once: true });
   });
 }
 

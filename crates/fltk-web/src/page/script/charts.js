@@ -51,12 +51,20 @@ function shades() {
   return isDark ? ["#1f2a44", "#34569e", "#7ea3ff", "#eef3ff"] : ["#e3eafb", "#8fb0f0", "#3b66c9", "#1b2f66"];
 }
 
+/** The most lines of a legend in a file; a longer one has one line, with pages. */
+const LEGEND_LINES_MAX = 8;
+
+/** Returns the lines that a legend needs in a file, where nobody can turn its pages. */
+function legendLines(option, width) {
+  const names = (option.legend?.data ?? []).map((one) => String(one.name ?? one));
+  const lines = Math.max(1, Math.ceil(names.reduce((sum, name) => sum + 48 + 7 * name.length, 0) / width));
+  return lines > LEGEND_LINES_MAX ? 1 : lines;
+}
+
 /** Adds what all charts have in common. */
 function dressed(option, { title, forFile = false, width } = {}) {
   const c = colors();
-  // Nobody can turn the pages of a legend in a file.
-  const names = (option.legend?.data ?? []).map((one) => String(one.name ?? one));
-  const lines = forFile ? Math.max(1, Math.ceil(names.reduce((sum, name) => sum + 48 + 7 * name.length, 0) / width)) : 1;
+  const lines = forFile ? legendLines(option, width) : 1;
   const axis = (given, name) => given && (Array.isArray(given) ? given : [given]).map((one) => ({
     ...name, nameTextStyle: { color: c.quiet, ...name.nameTextStyle }, axisLabel: { color: c.quiet, hideOverlap: true },
     axisLine: { lineStyle: { color: c.line } }, splitLine: { lineStyle: { color: c.line, opacity: 0.6 } }, ...one,
@@ -72,7 +80,7 @@ function dressed(option, { title, forFile = false, width } = {}) {
     ...(forFile && option.dataZoom ? { dataZoom: option.dataZoom.filter((zoom) => zoom.type !== "slider") } : {}),
     ...(forFile ? { title: { text: title, left: 8, top: 4, textStyle: { fontSize: 14, color: c.text } } } : {}),
     tooltip: { confine: true, backgroundColor: c.raised, borderColor: c.line, textStyle: { color: c.text, fontSize: 12 }, ...option.tooltip },
-    legend: option.legend && { type: forFile ? "plain" : "scroll", top: forFile ? 28 : 0, textStyle: { color: c.text }, pageTextStyle: { color: c.quiet }, ...option.legend },
+    legend: option.legend && { type: lines > 1 ? "plain" : "scroll", top: forFile ? 28 : 0, textStyle: { color: c.text }, pageTextStyle: { color: c.quiet }, ...option.legend },
     grid: option.grid === null ? undefined : { left: 12, right: 22, bottom: 22, containLabel: true, ...option.grid, top: (option.grid?.top ?? 0) + top },
     xAxis: axis(option.xAxis, below), yAxis: axis(option.yAxis, above),
   };
@@ -97,7 +105,7 @@ function chart({ name, title, note, look, wide = false, svg = true, height, draw
     const SHOWN = 2000;
     fill(table, plainTable(header, rows.slice(0, SHOWN)), rows.length > SHOWN && h("p.quiet", null, `The first ${SHOWN} of ${counted(rows.length, "row")}; the CSV file has all.`));
   };
-  let isWanted = false;
+  let [isWanted, isNear] = [false, false];
   const paint = () => {
     isWanted = false;
     const isFirst = !instance;
@@ -107,23 +115,27 @@ function chart({ name, title, note, look, wide = false, svg = true, height, draw
     if (details.open) fillTable();
     if (isFirst) drawnFirst?.(instance);
   };
-  const sight = new IntersectionObserver((entries) => { if (isWanted && entries.at(-1).isIntersecting) paint(); }, { rootMargin: `${NEAR}px` });
+  const sight = new IntersectionObserver((entries) => {
+    isNear = entries.at(-1).isIntersecting;
+    if (isWanted && isNear && figure.isConnected) paint();
+  }, { rootMargin: `${NEAR}px` });
   sight.observe(figure);
   figure.redraw = ({ evenFar = false } = {}) => {
     if (!figure.isConnected || !window.echarts) return;
     const { top, bottom } = figure.getBoundingClientRect();
     isWanted = true;
-    if (evenFar || (top < innerHeight + NEAR && bottom > -NEAR)) paint();
+    if (evenFar || isNear || (top < innerHeight + NEAR && bottom > -NEAR)) paint();
   };
   figure.catchUp = () => isWanted && figure.redraw({ evenFar: true });
-  figure.dispose = () => { instance?.dispose(); instance = null; sizes.disconnect(); sight.disconnect(); drawn.delete(figure); };
+  figure.dispose = () => { instance?.dispose(); instance = null; isWanted = false; sizes.disconnect(); sight.disconnect(); drawn.delete(figure); };
   const sizes = new ResizeObserver(() => instance?.resize());
   sizes.observe(place);
   place.addEventListener("keydown", (event) => walk(event, instance));
   const saveAs = (kind) => {
     const { option, header, rows } = look();
     if (kind === "csv") return save(`${name}.csv`, csv(header, rows), "text/csv");
-    const [width, height] = [Math.max(640, place.clientWidth), Math.max(320, place.clientHeight + 30)];
+    const width = Math.max(640, place.clientWidth);
+    const height = Math.max(320, place.clientHeight + 30) + 20 * (legendLines(option, width) - 1);
     const whole = dressed(option, { title, forFile: true, width });
     const of = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
     of.setOption(whole);
@@ -169,6 +181,8 @@ addEventListener("beforeprint", () => drawn.forEach((figure) => figure.catchUp()
 /** The look of curves over steps: `curves` are `{ name, points: [[x, y], ...], color, dash, band: [[x, low, high], ...] }`. */
 function curves({ curves: all, x, y, isFraction = false, log = false }) {
   const several = all.length > 1;
+  // Programs may report percents.
+  const areShares = isFraction && all.every((curve) => curve.points.every(([, value]) => value === null || (value >= 0 && value <= 1)));
   const series = all.flatMap((curve, index) => {
     const color = curve.color ?? PALETTE[index % PALETTE.length];
     const dash = curve.dash ?? DASHES[Math.floor(index / PALETTE.length) % DASHES.length];
@@ -192,8 +206,8 @@ function curves({ curves: all, x, y, isFraction = false, log = false }) {
       },
     },
     xAxis: { type: "value", name: x, min: "dataMin", max: "dataMax", minInterval: /round|epoch|step/.test(x) ? 1 : undefined, splitLine: { show: false } },
-    // An interval may reach beyond what a fraction can be.
-    yAxis: { type: log ? "log" : "value", name: y, scale: true, min: isFraction ? ({ min }) => (min < 0 ? 0 : null) : undefined, max: isFraction ? ({ max }) => (max > 1 ? 1 : null) : undefined, axisLabel: { formatter: (value) => number(value) } },
+    // An interval may reach beyond what a share can be.
+    yAxis: { type: log ? "log" : "value", name: y, scale: true, min: areShares ? ({ min }) => (min < 0 ? 0 : null) : undefined, max: areShares ? ({ max }) => (max > 1 ? 1 : null) : undefined, axisLabel: { formatter: (value) => number(value) } },
     dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
     series,
   };

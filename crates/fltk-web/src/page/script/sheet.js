@@ -70,8 +70,8 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
    */
   const settle = () => {
     width = box.clientWidth;
-    if (!box.isConnected || !rows.length) return;
     table.style.tableLayout = "auto";
+    if (!box.isConnected || !rows.length) return;
     for (const header of head.children) header.style.width = "";
     const lines = samples().map((row) => line(row, 0));
     // As high as all rows, so that the place to which it was scrolled is kept.
@@ -79,24 +79,24 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     body.replaceChildren(above, ...lines);
     const widths = [...head.children].map((header) => header.getBoundingClientRect().width);
     rowHeight = lines[0].getBoundingClientRect().height;
-    [...head.children].forEach((header, index) => { header.style.width = `${widths[index]}px`; });
+    // Texts of as many letters differ a little in width.
+    [...head.children].forEach((header, index) => { header.style.width = `${widths[index] && widths[index] + 4}px`; });
     table.style.tableLayout = "fixed";
   };
 
-  /** Returns the rows that need the most room: those with the longest texts, and with the largest and smallest numbers. */
+  /** Returns rows that need the most room: in each column the one with the longest text, as far as it is looked for. */
   const samples = () => {
     const found = new Set([rows[0]]);
-    for (const { sort } of shownColumns) {
-      if (!sort) continue;
-      let [longest, most, least] = [0, -Infinity, Infinity];
-      const which = {};
-      for (const row of rows) {
-        const value = sort(row);
-        if (typeof value === "string" && value.length > longest) { longest = value.length; which.longest = row; }
-        if (typeof value === "number" && value > most) { most = value; which.most = row; }
-        if (typeof value === "number" && value < least) { least = value; which.least = row; }
+    // To write each of very many numbers takes too long; texts are there.
+    const LOOKED_AT = 1000;
+    const step = Math.max(1, Math.ceil(rows.length / LOOKED_AT));
+    for (const { sort, cell, number } of shownColumns) {
+      let [longest, which] = [0, null];
+      for (let index = 0; index < rows.length; index += number ? step : 1) {
+        const text = number ? cell(rows[index]) : sort?.(rows[index]);
+        if (typeof text === "string" && text.length > longest) [longest, which] = [text.length, rows[index]];
       }
-      Object.values(which).forEach((row) => found.add(row));
+      if (which) found.add(which);
     }
     return [...found];
   };
@@ -109,6 +109,11 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     const [at, name] = [of(row).indexOf(document.activeElement), JSON.stringify(row.dataset)];
     return () => of([...kept.values()].find((one) => JSON.stringify(one.dataset) === name) ?? above)[at]?.focus({ preventScroll: true });
   };
+  // What is cut off is said where the pointer is.
+  box.addEventListener("mouseover", ({ target }) => {
+    const cell = target.closest("td");
+    if (cell && !cell.title && cell.scrollWidth > cell.clientWidth) cell.title = cell.textContent;
+  });
   let isWaiting = false;
   box.addEventListener("scroll", () => {
     if (isWaiting) return;
