@@ -27,8 +27,8 @@ class ProgramError(Exception):
 def find() -> tuple[str, dict[str, str]]:
     """Return the path of the program, and the variables that it needs in addition to the environment.
 
-    It is the one that the variable FLTK_PROGRAM names; or else the one that the wheel ``fltk-program`` brought into this environment; or else the one in the folders
-    of PATH.
+    It is the one that the variable FLTK_PROGRAM names; or else the one that the wheel ``fltk-program`` brought into this environment; or else the one in
+    the folders of PATH.
 
     :raises ProgramError: if there is none
     """
