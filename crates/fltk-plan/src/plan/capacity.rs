@@ -206,7 +206,7 @@ impl Nodes {
 /// The nodes while the pods of a job are being placed. Those without one of its pods aren't copied.
 struct Left<'a> {
     nodes: &'a Nodes,
-    /// What is left of the nodes that have pods of the job.
+    /// The rest of the nodes that have pods of the job.
     taken: BTreeMap<&'a str, Amounts>,
 }
 

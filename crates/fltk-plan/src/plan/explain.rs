@@ -56,7 +56,7 @@ pub enum Wait {
     },
 }
 
-/// What stands against a start, as the planner remembers it: why in full is found out on request.
+/// The obstacle to a start, as the planner remembers it: why in full is found out on request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refusal {
     /// The maximum number of jobs is running.
