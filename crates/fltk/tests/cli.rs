@@ -200,7 +200,7 @@ fn plans_are_reproducible() {
     let trace = root.join("examples/trace.yaml");
     let shown = run(at, &["plan", trace.to_str().unwrap()]);
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("6 jobs, the last after 0:02:00.0") && shown.contains("admission max_concurrent 2"), "{shown}");
+    assert!(shown.contains("6 jobs, the last after 0:00:20.0") && shown.contains("admission max_concurrent 2"), "{shown}");
     let said = refusal(at, &["plan", trace.to_str().unwrap(), "--set", "stream.trace=missing.csv"], 3);
     assert!(said.contains("missing.csv"), "{said}");
     fs::write(at.join("wrong.csv"), "time,class\n1,nobody\n").unwrap();
