@@ -108,6 +108,13 @@ def test_events_that_fltk_does_not_write_are_damage(events: list[dict[str, objec
         records.read(copy)
 
 
+def test_a_field_that_is_there_twice_is_damage(copy: Path) -> None:
+    body = b'"seq":1,"time":"2026-01-01T00:00:01Z","event":"failed","reason":"a","event":"finished","parameters_sha256":"ff","seconds":1}'
+    (copy / "journal.jsonl").write_bytes(journal(started(0)) + b'{"crc":"%08x",' % crc32c(body) + body + b"\n")
+    with pytest.raises(records.DamagedError, match=r"line 2: damaged: it can't be read as JSON: a field is there twice"):
+        records.read(copy)
+
+
 def test_an_event_of_a_later_version_says_so(copy: Path) -> None:
     (copy / "journal.jsonl").write_bytes(journal(started(0), {"event": "dreamed"}))
     with pytest.raises(records.NewerError, match="line 2: unknown event `dreamed`\nhint: it was written by a later version"):

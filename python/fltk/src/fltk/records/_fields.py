@@ -22,8 +22,14 @@ def parse(data: bytes, path: str, line: int | None = None) -> Fields:
     def refuse(constant: str) -> float:
         raise ValueError(f"`{constant}` is not JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            raise ValueError("a field is there twice")
+        return values
+
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=refuse)
+        value = json.loads(data.decode("utf-8"), parse_constant=refuse, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise DamagedError(path, f"it can't be read as JSON: {error}", line) from None
     if not isinstance(value, dict):
