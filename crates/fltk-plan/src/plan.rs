@@ -425,7 +425,7 @@ impl Planner {
         job.placement = Placement::default();
     }
 
-    /// Takes note of the nodes as they would be without any pods, and of the classes that find no place even then.
+    /// Takes note of the nodes as they would be without any pods, and of the jobs that find no place even then.
     fn know_empty(&mut self, empty: Option<Nodes>) {
         if self.empty == empty {
             return;
