@@ -209,12 +209,32 @@ impl<'b> Page<'b> {
     /// # Errors
     /// If there is no such element, or it can't be clicked.
     pub fn click(&self, selector: &str) -> anyhow::Result<()> {
-        let (x, y) = self.middle(selector)?;
-        for (kind, count) in [("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 1)] {
-            let button = if count == 0 { "none" } else { "left" };
-            self.call("Input.dispatchMouseEvent", json!({ "type": kind, "x": x, "y": y, "button": button, "clickCount": count }))?;
-        }
-        Ok(())
+        let place = self.press_mouse(selector)?;
+        self.release_mouse(place)
+    }
+
+    /// Presses the left button of the mouse in the middle of the first element that `selector` names, and returns that place, in pixels of the window.
+    ///
+    /// # Errors
+    /// Those of [`click`](Self::click).
+    pub fn press_mouse(&self, selector: &str) -> anyhow::Result<(f64, f64)> {
+        let place = self.middle(selector)?;
+        self.mouse("mouseMoved", place, "none")?;
+        self.mouse("mousePressed", place, "left")?;
+        Ok(place)
+    }
+
+    /// Lets the left button of the mouse go.
+    ///
+    /// # Errors
+    /// If the browser refuses.
+    pub fn release_mouse(&self, place: (f64, f64)) -> anyhow::Result<()> {
+        self.mouse("mouseReleased", place, "left")
+    }
+
+    fn mouse(&self, kind: &str, (x, y): (f64, f64), button: &str) -> anyhow::Result<()> {
+        let count = i32::from(button == "left");
+        self.call("Input.dispatchMouseEvent", json!({ "type": kind, "x": x, "y": y, "button": button, "clickCount": count })).map(|_| ())
     }
 
     /// Turns the wheel at a place of the window, by as many pixels; a negative number goes up. With the control key, pages look closer.

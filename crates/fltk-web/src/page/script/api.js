@@ -137,15 +137,33 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** Returns a function that calls `load` unless it is loading, or loaded a short time ago: then once more afterwards. Large answers rest longer. */
-function sparing(load, signal) {
+/** When a button of the mouse, a finger or a pen went down that isn't up again, in milliseconds since the page began. */
+let pressedAt = -Infinity;
+addEventListener("pointerdown", () => { pressedAt = performance.now(); }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressedAt = -Infinity; }, true);
+
+/** Waits until nothing is pressed: a link that is drawn anew between press and release isn't clicked. Scroll bars keep the release to themselves, hence the limit. */
+async function untouched(signal) {
+  const LONGEST_PRESS = 2000;
+  while (performance.now() - pressedAt < LONGEST_PRESS && !signal.aborted) await pause(20, signal);
+}
+
+/**
+ * Returns a function that calls `load`, and then `show` with what it returns, unless that goes on or was done a short time ago: then once more
+ * afterwards. Large answers rest longer. Nothing is shown while a button is pressed.
+ */
+function sparing(load, show, signal) {
   let [isBusy, isWanted] = [false, false];
   return async function again() {
     isWanted = isBusy;
     if (isBusy || signal.aborted) return;
     isBusy = true;
     const began = performance.now();
-    await load().catch(() => {});
+    const answer = await load().catch(() => null);
+    await untouched(signal);
+    if (signal.aborted) return;
+    // A mistake in drawing is no reason never to draw again.
+    try { if (answer !== null) await show(answer); } catch (mistake) { console.error(mistake); }
     await pause(Math.max(300, 4 * (performance.now() - began)), signal);
     isBusy = false;
     if (isWanted) again();

@@ -109,19 +109,17 @@ async function viewRun(main, { parts: [, name], query, signal }) {
 
   if (CARRIED || summary().status === "finished") return;
   const isFederated = () => summary().kind === "federated";
-  const againClients = sparing(async () => {
-    if (!isFederated()) return;
-    clients = await api(`${path}/clients`, signal);
-    if (signal.aborted) return;
+  const againClients = sparing(() => api(`${path}/clients`, signal), (answer) => {
+    clients = answer;
     drawMore();
     main.dataset.clients = "drawn";
   }, signal);
+  const again = sparing(async () => report, () => { drawHead(); drawCurves(); }, signal);
   const hear = (event, news) => {
     if (event !== "rows") return;
     report = { ...report, summary: news.summary, rows: news.reset ? news.rows : [...rows().filter((row) => row.step < (news.rows[0]?.step ?? Infinity)), ...news.rows] };
-    drawHead();
-    drawCurves();
-    againClients();
+    again();
+    if (isFederated()) againClients();
   };
   const after = () => (rows().length ? `?after=${rows().at(-1).step}` : "");
   (async () => {
@@ -131,6 +129,7 @@ async function viewRun(main, { parts: [, name], query, signal }) {
       await follow(() => `${path}/live${after()}`, signal, hear);
       if (signal.aborted) return;
       report = await api(path, signal).catch(() => report);
+      await untouched(signal);
       if (signal.aborted) return;
       drawHead();
       drawCurves();

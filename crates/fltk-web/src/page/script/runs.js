@@ -157,9 +157,8 @@ async function viewRuns(main, { query, signal }) {
   const skippedNotice = () => fill(notice, table.skipped.length > 0 && h("details.notice", null, h("summary", null, `${counted(table.skipped.length, "folder")} can't be read`), table.skipped.slice(0, 50).map(({ run, problem }) => h("p", null, `${run}: ${problem}`))),
     table.runs.length === 0 && h("p.notice.calm", null, "There are no runs yet. `fltk run examples/quickstart.yaml` makes one; it appears here while it trains."));
   skippedNotice();
-  follow(() => "live", signal, sparing(async () => {
-    const answer = await api("table", signal);
-    if (signal.aborted || answer === latest) return;
+  follow(() => "live", signal, sparing(() => api("table", signal), (answer) => {
+    if (answer === latest) return;
     latest = answer;
     table = new RunTable(answer);
     skippedNotice();

@@ -75,9 +75,8 @@ async function viewStream(main, { parts: [, name], query, signal }) {
   fill(charts, timeline, queue, utilization);
   await update();
   if (CARRIED) return;
-  follow(() => `${path}/live`, signal, sparing(async () => {
-    const answer = await api(`${path}/timeline`, signal);
-    if (signal.aborted || answer === line) return;
+  follow(() => `${path}/live`, signal, sparing(() => api(`${path}/timeline`, signal), async (answer) => {
+    if (answer === line) return;
     line = answer;
     await update();
   }, signal));

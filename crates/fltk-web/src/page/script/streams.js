@@ -3,8 +3,13 @@
 
 async function viewStreams(main, { signal }) {
   const list = h("div", null);
-  const show = async () => {
-    const streams = inOrder(await api("streams", signal), (stream) => Date.parse(stream.started_at), "desc");
+  let latest = "";
+  const load = () => api("streams", signal);
+  const show = (answer) => {
+    const now = JSON.stringify(answer);
+    if (now === latest) return;
+    latest = now;
+    const streams = inOrder(answer, (stream) => Date.parse(stream.started_at), "desc");
     const states = (stream) => (stream.states ? Object.entries(stream.states).map(([state, count]) => [h(`span.is-${state}`, null, `${count} ${state}`), " "]) : NONE);
     fill(list, streams.length === 0
       ? h("p.notice.calm", null, "There are no streams yet. `fltk run examples/stream.yaml` makes one.")
@@ -14,6 +19,6 @@ async function viewStreams(main, { signal }) {
       ]), { id: "streams" })));
   };
   fill(main, h("div.head", null, h("h1", null, "Streams")), h("p.quiet", null, "A stream is jobs that arrive over time and wait for their place."), list);
-  await show();
-  follow(() => "live", signal, sparing(show, signal));
+  show(await load());
+  follow(() => "live", signal, sparing(load, show, signal));
 }

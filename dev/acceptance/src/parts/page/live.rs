@@ -25,6 +25,7 @@ pub fn check(fixtures: &Fixtures, browser: &Browser) -> anyhow::Result<()> {
     // The list learns of the run by itself.
     list.page.wait("document.querySelectorAll('table#runs tbody tr[data-run]').length === 1")?;
     let name = list.rows()?[0].clone();
+    clicks_are_kept(&list, &name)?;
     let visit = Visit::begin(browser, &server, &format!("#/runs/{name}"))?;
     visit.page.wait("document.body.dataset.live === 'on'")?;
     visit.page.run("window.isTheSame = true")?;
@@ -52,6 +53,32 @@ pub fn check(fixtures: &Fixtures, browser: &Browser) -> anyhow::Result<()> {
     visit.is_calm()?;
     list.page.wait("/finished/.test(document.querySelector('table#runs tbody tr[data-run]').innerText)")?;
     list.is_calm()
+}
+
+/// Checks that a link is followed even if news of the run come between press and release, and goes back to the list.
+fn clicks_are_kept(list: &Visit<'_>, name: &str) -> anyhow::Result<()> {
+    // The page draws after two seconds whether the button is down or not: scroll bars never tell that it is up.
+    const LIMIT_MS: f64 = 1800.0;
+    const TRIES: usize = 20;
+    let num_answers = "performance.getEntriesByType('resource').filter(entry => entry.name.endsWith('/table')).length";
+    for _ in 0..TRIES {
+        list.page.wait(&format!("(window.numAnswers ??= {num_answers}) < {num_answers}"))?;
+        let place = list.page.press_mouse("table#runs tbody tr[data-run] a")?;
+        list.page.run(&format!("window.pressedAt = performance.now(); window.numAnswers = {num_answers}"))?;
+        list.page.wait(&format!("{num_answers} > window.numAnswers"))?;
+        // The answer is there; the page would draw it now.
+        std::thread::sleep(Duration::from_millis(100));
+        list.page.release_mouse(place)?;
+        let held_ms: f64 = list.page.value("performance.now() - window.pressedAt")?;
+        if held_ms < LIMIT_MS {
+            list.page.wait(&format!("location.hash === '#/runs/' + encodeURIComponent({})", serde_json::json!(name)))?;
+            list.page.run("history.back()")?;
+            return list.is_at("runs");
+        }
+        list.page.run("location.hash = '#/runs'")?;
+        list.is_at("runs")?;
+    }
+    anyhow::bail!("no news came within {LIMIT_MS} ms of a press")
 }
 
 /// Waits until a person is told that the server is gone.
