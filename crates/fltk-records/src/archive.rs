@@ -83,9 +83,7 @@ impl Record {
     /// If `root` can't be listed.
     pub fn list(root: &Path, kind: RecordKind) -> Result<Vec<Self>, RunError> {
         // Nothing inside a folder that is a link is read, and what can't be packed isn't listed.
-        let names = folder::names(root)?.into_iter().filter(|name| is_name(name) && is_folder(&root.join(name)));
-        let ours = names.filter(|name| files::is_there(&root.join(name).join(kind.description())));
-        Ok(ours.map(|name| Self { kind, name }).collect())
+        Ok(folder::list_here(root, kind.description(), is_name)?.into_iter().map(|name| Self { kind, name }).collect())
     }
 
     /// Returns true if the name is a valid folder name and can be displayed: a record that was deserialized may come from another machine.

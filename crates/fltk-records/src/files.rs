@@ -248,10 +248,21 @@ fn file_permissions() -> fs::Permissions {
 
 /// The names in `folder`, sorted; names that aren't UTF-8 aren't ours and are left out. At most `num_max` entries are read.
 pub(crate) fn names_in(folder: &Path, num_max: usize) -> Result<Vec<String>, FileError> {
+    names_of(folder, num_max, |_| true)
+}
+
+/// The names of the folders in `folder`, links to folders left out, like [`names_in`]. Most file systems tell which these are with their names.
+pub(crate) fn folders_in(folder: &Path, num_max: usize) -> Result<Vec<String>, FileError> {
+    names_of(folder, num_max, |entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+}
+
+fn names_of(folder: &Path, num_max: usize, is_wanted: impl Fn(&fs::DirEntry) -> bool) -> Result<Vec<String>, FileError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(FileError::io("list", folder))?.take(num_max) {
         let entry = entry.map_err(FileError::io("list", folder))?;
-        names.extend(entry.file_name().into_string());
+        if is_wanted(&entry) {
+            names.extend(entry.file_name().into_string());
+        }
     }
     names.sort_unstable();
     Ok(names)

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     RunError,
     files::{self, FileError, TEMPORARY_PREFIX},
+    side_by_side::side_by_side,
 };
 
 /// The limit on names in a folder of records: any beyond it are ignored.
@@ -39,14 +40,26 @@ pub(crate) fn find(root: &Path, named: &Path, description: &str) -> PathBuf {
 
 /// The folders in `root` that have the file `description`, sorted by name; none if `root` doesn't exist. Hidden folders are left out.
 pub(crate) fn list(root: &Path, description: &str) -> Result<Vec<PathBuf>, RunError> {
-    let paths = names(root)?.into_iter().map(|name| root.join(name));
-    // The type of `description` isn't checked: a link or a pipe there is damage, which should be reported, not hidden.
-    Ok(paths.filter(|path| files::is_there(&path.join(description))).collect())
+    let paths: Vec<PathBuf> = listed(files::names_in(root, NAMES_MAX))?.into_iter().map(|name| root.join(name)).collect();
+    Ok(described(paths, |path| path.join(description)))
 }
 
-/// The names in `root`, sorted; none if `root` doesn't exist. Hidden names are left out.
-pub(crate) fn names(root: &Path) -> Result<Vec<String>, RunError> {
-    match files::names_in(root, NAMES_MAX) {
+/// The names of the folders in `root` that have the file `description` and whose names are `sound`, sorted; none if `root` doesn't exist. Hidden folders are left
+/// out, and links to folders.
+pub(crate) fn list_here(root: &Path, description: &str, sound: impl Fn(&str) -> bool) -> Result<Vec<String>, RunError> {
+    let names: Vec<String> = listed(files::folders_in(root, NAMES_MAX))?.into_iter().filter(|name| sound(name)).collect();
+    Ok(described(names, |name| root.join(name).join(description)))
+}
+
+/// Returns those of `all` whose description is there. Its type isn't checked: a link or a pipe there is damage, which should be reported, not hidden.
+fn described<T: Sync>(all: Vec<T>, description: impl Fn(&T) -> PathBuf + Sync) -> Vec<T> {
+    let are_there = side_by_side(&all, |one| files::is_there(&description(one)));
+    all.into_iter().zip(are_there).filter_map(|(one, is_there)| is_there.then_some(one)).collect()
+}
+
+/// Returns those of `names` that aren't hidden; none if the folder doesn't exist.
+fn listed(names: Result<Vec<String>, FileError>) -> Result<Vec<String>, RunError> {
+    match names {
         Ok(mut names) => {
             names.retain(|name| !name.starts_with('.'));
             Ok(names)

@@ -11,7 +11,7 @@
 //! | `/healthz`, `/readyz` | the process responds; the folder can be listed |
 //! | `/api/v1/records` | every run and stream by name, including damaged ones |
 //! | `/api/v1/runs`, `/api/v1/runs/{run}` | the JSON that `fltk runs list` and `fltk runs show` print |
-//! | `/api/v1/table` | the same list with the settings of all runs, as columns, and the problems of damaged ones |
+//! | `/api/v1/table` | what a table shows of each run, the settings of all as columns, and the problems of damaged ones |
 //! | `/api/v1/runs/{run}/clients` | what every client did in every round |
 //! | `/api/v1/compare?run=A&run=B` | the JSON that `fltk runs compare` prints |
 //! | `/api/v1/runs/{run}/live?after=STEP` | server-sent events: the rows of a run as they are recorded |

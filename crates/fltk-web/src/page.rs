@@ -1,12 +1,13 @@
 //! The page: what a browser shows of records, on a server or as one file.
 //!
 //! ```text
-//! a server:  GET /  ── page ── GET assets/page.js, assets/echarts.js, ... ── GET api/v1/... ──> records
+//! a server:  GET /  ── page ── GET assets/ask.js, assets/page.js, assets/echarts.js, ... ── GET api/v1/... ──> records
 //! a report:  one file ── the same script and styles, and the answers of the API that it shows
 //! ```
 //!
-//! The page contains no data of its own, and computes no more than sums, means and shares of what the API says. Its script is in `page/script`, a file for each view;
-//! they are sent as one. ECharts draws the charts; the build script takes it out of the crate `charming`.
+//! The page contains no data of its own, and computes no more than sums, means and shares of what the API says. Its script is
+//! in `page/script`, a file for each view; they are sent as one, but for `ask.js`, which asks for the list before the others are there. ECharts draws the
+//! charts; the build script takes it out of the crate `charming`.
 
 pub mod paths;
 
@@ -26,11 +27,14 @@ const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
 const ICON: &str = include_str!("page/icon.svg");
 
-/// The script's files, in the order in which they need each other.
+/// The part of the script that comes first.
+const ASK: &str = include_str!("page/script/ask.js");
+
+/// The other files of the script, in the order in which they need each other.
 const SCRIPTS: [&str; 13] = [
+    include_str!("page/script/api.js"),
     include_str!("page/script/dom.js"),
     include_str!("page/script/format.js"),
-    include_str!("page/script/api.js"),
     include_str!("page/script/place.js"),
     include_str!("page/script/charts.js"),
     include_str!("page/script/sheet.js"),
@@ -52,7 +56,7 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| SCRIPTS.concat());
 /// The digest of all assets, which is in their addresses: browsers may keep them for as long as they like.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut digest = Sha256::new();
-    for part in [SCRIPT.as_bytes(), STYLE.as_bytes(), ICON.as_bytes(), ECHARTS] {
+    for part in [ASK.as_bytes(), SCRIPT.as_bytes(), STYLE.as_bytes(), ICON.as_bytes(), ECHARTS] {
         digest.update(part);
     }
     HEXLOWER.encode(&digest.finalize()[..8])
@@ -72,6 +76,7 @@ pub struct Asset {
 #[must_use]
 pub fn asset(name: &str) -> Option<Asset> {
     let (content_type, content, is_packed) = match name {
+        "ask.js" => ("text/javascript; charset=utf-8", ASK.as_bytes(), false),
         "page.js" => ("text/javascript; charset=utf-8", SCRIPT.as_bytes(), false),
         "echarts.js" => ("text/javascript; charset=utf-8", ECHARTS, true),
         "page.css" => ("text/css; charset=utf-8", STYLE.as_bytes(), false),
@@ -85,8 +90,8 @@ pub fn asset(name: &str) -> Option<Asset> {
 #[must_use]
 pub fn index(asks_token: bool) -> String {
     let version = VERSION.as_str();
-    let index = if asks_token { INDEX.replace("<body ", "<body data-asks-token ") } else { INDEX.to_owned() };
-    ["page.js", "echarts.js", "page.css", "icon.svg"]
+    let index = if asks_token { INDEX.replace("<html ", "<html data-asks-token ") } else { INDEX.to_owned() };
+    ["ask.js", "page.js", "echarts.js", "page.css", "icon.svg"]
         .iter()
         .fold(index, |page, name| page.replace(&format!("assets/{name}"), &format!("assets/{name}?{version}")))
 }
@@ -105,7 +110,7 @@ pub fn echarts() -> String {
 #[must_use]
 pub fn report(title: &str, answers: &Map<String, Value>) -> String {
     // `</script` in a closing tag would end the script early; ECharts and our own script have none, which a test checks.
-    let scripts = [echarts(), SCRIPT.clone()];
+    let scripts = [echarts(), [ASK, SCRIPT.as_str()].concat()];
     let hashes = scripts.iter().fold(String::new(), |mut hashes, script| {
         let _ = write!(hashes, " 'sha256-{}'", BASE64.encode(&Sha256::digest(script.as_bytes())));
         hashes
@@ -146,14 +151,14 @@ mod tests {
 
     #[test]
     fn assets_are_there_and_can_be_put_into_one_file() {
-        for name in ["page.js", "echarts.js", "page.css", "icon.svg"] {
+        for name in ["ask.js", "page.js", "echarts.js", "page.css", "icon.svg"] {
             assert!(!asset(name).unwrap().content.is_empty(), "{name}");
             assert!(index(false).contains(&format!("assets/{name}?{}", *VERSION)), "{name}");
         }
         assert!(index(true).contains("data-asks-token") && !index(false).contains("data-asks-token"));
         assert!(asset("../Cargo.toml").is_none());
         assert!(echarts().len() > 500_000 && echarts().contains("Apache License"));
-        for script in [echarts(), SCRIPT.clone(), STYLE.to_owned()] {
+        for script in [echarts(), ASK.to_owned(), SCRIPT.clone(), STYLE.to_owned()] {
             let script = script.to_ascii_lowercase();
             assert!(!script.contains("</script") && !script.contains("</style") && !script.contains("<!--"));
         }

@@ -8,6 +8,9 @@ use crate::history::Row;
 /// The limit on the points of a curve: as many as a line of a table can show.
 pub const POINTS_MAX: usize = 40;
 
+/// The limit on the points of a sketch.
+const SKETCHED_MAX: usize = 24;
+
 /// The figure that a curve shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,26 +35,34 @@ impl Curve {
     pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Self> {
         let measured = |figure, of: fn(&Row) -> Option<f64>| {
             let points: Vec<_> = rows.clone().filter_map(|row| Some((row.step, finite(of(row)?)?))).collect();
-            let points = thinned(&points).into_iter().map(|(step, value)| (step, rounded(value))).collect();
+            let points = thinned(&points, POINTS_MAX).into_iter().map(|(step, value)| (step, rounded(value, 4))).collect();
             Some(Self { figure, points }).filter(|curve| !curve.points.is_empty())
         };
         measured(CurveFigure::Accuracy, Row::accuracy).or_else(|| measured(CurveFigure::Loss, Row::loss))
     }
+
+    /// Returns the curve as it is drawn in a line of a table: at most 24 points, the first and the last included, in three significant digits.
+    #[must_use]
+    pub fn sketch(&self) -> Self {
+        let points = thinned(&self.points, SKETCHED_MAX).into_iter().map(|(step, value)| (step, rounded(value, 2))).collect();
+        Self { figure: self.figure, points }
+    }
 }
 
-/// Returns a figure with five significant digits, more than a small curve shows: a third of what all digits of thousands of curves would take.
-fn rounded(value: f64) -> f64 {
+/// Returns a figure with so many significant digits after the first. Five in all are more than a small curve shows: a third of what all digits of thousands of
+/// curves would take.
+fn rounded(value: f64, digits: usize) -> f64 {
     // The largest numbers would be rounded to infinity.
-    format!("{value:.4e}").parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value)
+    format!("{value:.digits$e}").parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value)
 }
 
-/// Returns at most [`POINTS_MAX`] of `points`, evenly spaced by index.
-fn thinned(points: &[(u32, f64)]) -> Vec<(u32, f64)> {
-    if points.len() <= POINTS_MAX {
+/// Returns at most `max` of `points`, evenly spaced by index.
+fn thinned(points: &[(u32, f64)], max: usize) -> Vec<(u32, f64)> {
+    if points.len() <= max {
         return points.to_vec();
     }
     let last = points.len() - 1;
-    (0..POINTS_MAX).map(|index| points[index * last / (POINTS_MAX - 1)]).collect()
+    (0..max).map(|index| points[index * last / (max - 1)]).collect()
 }
 
 #[cfg(test)]
@@ -86,10 +97,19 @@ mod tests {
     }
 
     #[test]
+    fn sketches_have_fewer_points_and_digits() {
+        let accuracies: Vec<f64> = (0..70).map(|step| 0.123456 + f64::from(step) / 1000.0).collect();
+        let sketch = curve(&accuracies).unwrap().sketch();
+        assert_eq!((sketch.figure, sketch.points.len()), (CurveFigure::Accuracy, SKETCHED_MAX));
+        assert_eq!((sketch.points[0], sketch.points[SKETCHED_MAX - 1]), ((0, 0.123), (69, 0.192)));
+        assert_eq!(curve(&[0.98765]).unwrap().sketch().points, [(0, 0.988)]);
+    }
+
+    #[test]
     fn long_curves_are_thinned_evenly_and_keep_both_ends() {
         for length in [39_u32, 40, 41, 79, 100, 1000] {
             let points: Vec<_> = (0..length).map(|step| (step, 0.5)).collect();
-            let thinned = thinned(&points);
+            let thinned = thinned(&points, POINTS_MAX);
             assert_eq!(thinned.len(), POINTS_MAX.min(length as usize), "{length}");
             assert_eq!((thinned.first(), thinned.last()), (points.first(), points.last()), "{length}");
             let gaps: Vec<u32> = thinned.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();

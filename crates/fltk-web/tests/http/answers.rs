@@ -27,7 +27,12 @@ fn table_has_the_settings_of_all_runs_and_what_is_damaged() {
     // From the folders, and from the index.
     for _ in 0..2 {
         let table = json(&served.get("/api/v1/table").2);
-        assert_eq!(table["runs"], json(&served.get("/api/v1/runs").2));
+        let runs = json(&served.get("/api/v1/runs").2);
+        for (line, run) in table["runs"].as_array().unwrap().iter().zip(runs.as_array().unwrap()) {
+            // The curves are as short as a sketch of them.
+            line.as_object().unwrap().iter().for_each(|(field, value)| assert_eq!(value, &run[field], "{field}"));
+            assert!(line["accuracy"].is_f64() && line.get("path").is_none() && line.get("failure").is_none(), "{line}");
+        }
         let order: Vec<_> = table["runs"].as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap()).collect();
         assert_eq!(order.len(), 2);
         assert_eq!(table["settings"]["kind"], serde_json::json!({ "values": ["federated"] }));

@@ -116,7 +116,7 @@ fn page_and_its_assets_are_there_without_the_token() {
     assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'; ") && !head.contains("unsafe-eval"), "{head}");
     assert!(head.contains("cache-control: no-store") && head.contains("x-content-type-options: nosniff"), "{head}");
     let assets: Vec<&str> = page.split('"').filter(|text| text.starts_with("assets/")).collect();
-    assert_eq!(assets.len(), 4, "{page}");
+    assert_eq!(assets.len(), 5, "{page}");
     for asset in assets {
         let (code, head, _) = served.ask("GET", &format!("/{asset}"), "");
         assert!(code == 200 && head.to_ascii_lowercase().contains("immutable"), "{asset}: {head}");

@@ -1,39 +1,13 @@
 "use strict";
 // Data: from the server, or, in a report, from the file itself.
 
-/**
- * Parses an answer. Large seeds become texts: beyond 2^53, numbers of JavaScript skip some. In JSON a quote inside of a text has a backslash before it,
- * so that only the key itself can look like this; a function for each value would take ten times as long as the rest.
- */
-function parsed(text) {
-  return JSON.parse(text.replace(/"seed":(\s*)(\d{16,})(?=\s*[,}])/g, '"seed":$1"$2"'));
-}
-
-/** What a report carries: each answer of the API by its path. Null on a server. */
-const CARRIED = (() => {
-  const carrier = document.getElementById("data");
-  return carrier ? parsed(carrier.textContent) : null;
-})();
-
-/** The folder of the page on its server, so that everything works behind a prefix. */
-const BASE = new URL(".", document.baseURI).pathname;
-const TOKEN = "fltk-token";
-
 /** The server asks for a token that it wasn't given. */
 class TokenNeeded extends Error {}
-
-/** The token, where the server asks for one; a look into the browser's storage takes long. */
-let token = "asksToken" in document.body.dataset ? sessionStorage.getItem(TOKEN) : null;
 
 /** Changes the token, and keeps it until the tab is closed. */
 function keepToken(text) {
   token = text;
   sessionStorage.setItem(TOKEN, text);
-}
-
-/** Asks the server, with the token if it needs one. */
-function ask(path, { headers, signal } = {}) {
-  return fetch(`${BASE}api/v1/${path}`, { headers: { ...headers, ...(token && { authorization: `Bearer ${token}` }) }, signal });
 }
 
 /** The server answered, but not with what was asked for. */
@@ -46,10 +20,6 @@ class Refused extends Error {
 
 /** The last large answer, which the server needn't send again as long as it is the same. */
 let held = null;
-
-/** The list of runs, which is asked for before anything is drawn where it is what the page begins with. */
-let early = !CARRIED && /^(#\/?(runs(\?.*)?)?)?$/.test(location.hash) ? ask("table") : null;
-early?.catch(() => {});
 
 /** Fetches an answer of the API, such as `runs/NAME`. An answer that hasn't changed is the same object as before. */
 async function api(path, signal) {

@@ -131,7 +131,7 @@ function smallMultiples(of, factors, labels) {
   const short = shortNames(usable.map((factor) => factor.setting));
   const [colored, faceted] = others.length > 1 ? [others.at(-1), others[0]] : [others[0], null];
   const MULTIPLES_MAX = 24;
-  const xs = [...along.distinct].sort(COLLATOR.compare);
+  const xs = [...along.distinct].sort(byText);
   const bounds = of.groups.filter((group) => group.accuracy).flatMap(({ accuracy }) => accuracy.interval ?? [accuracy.mean]);
   const [low, high] = [Math.max(0, Math.min(...bounds)), Math.min(1, Math.max(...bounds))];
   return (faceted ? faceted.distinct : [null]).slice(0, MULTIPLES_MAX).map((facet) => chart({

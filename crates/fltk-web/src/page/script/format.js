@@ -3,13 +3,20 @@
 
 const NONE = "–";
 
-/** Writes whole numbers. One for all: making one takes longer than many numbers. */
-const WHOLE = new Intl.NumberFormat("en");
+/** What writes whole numbers, made when it is needed first: that takes longer than thousands of numbers do. */
+let wholeFormat = null;
+
+/** Returns a whole number with its digits in groups. */
+function whole(value) {
+  if (Math.abs(value) < 1000) return String(value);
+  wholeFormat ??= new Intl.NumberFormat("en");
+  return wholeFormat.format(value);
+}
 
 /** Returns a number with at most four significant digits, whole numbers in full. */
 function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
-  if (Number.isInteger(value)) return WHOLE.format(value);
+  if (Number.isInteger(value)) return whole(value);
   const size = Math.abs(value);
   return size >= 1e6 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(digits)));
 }
@@ -59,16 +66,19 @@ function shown(value) {
 
 /** Returns `1 run`, `2 runs`. */
 function counted(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+  return `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Returns the last part of a setting's path, unless others end the same way. */
 function shortNames(paths) {
   // The type of a strategy is what people call the strategy.
   const ends = (path, parts) => path.replace(/\.(type|name)$/, "").split(".").slice(-parts).join(".");
+  /** The number of paths with each end, by the number of its parts. */
+  const counts = [];
+  const countsOf = (parts) => (counts[parts] ??= paths.reduce((found, path) => found.set(ends(path, parts), (found.get(ends(path, parts)) ?? 0) + 1), new Map()));
   const short = (path) => {
     for (let parts = /\.\d+$/.test(path) ? 2 : 1; parts <= 6; parts += 1) {
-      if (paths.filter((other) => ends(other, parts) === ends(path, parts)).length < 2) return ends(path, parts);
+      if (countsOf(parts).get(ends(path, parts)) === 1) return ends(path, parts);
     }
     return path;
   };

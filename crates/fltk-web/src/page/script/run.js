@@ -170,7 +170,7 @@ function clientsChart(clients, query) {
   const cells = () => (kind() === "accuracy" ? clients.tested.map(([round, client, accuracy]) => [round, client, accuracy]) : clients.trained.map((row) => [row[0], row[1], kinds[kind()][1](row), row[6]]));
   const figure = chart({
     name: "clients", title: "Clients", wide: true, svg: false, height: `${Math.min(36, Math.max(15, 11 + often.length * (often.length > 40 ? 0.5 : 0.9)))}rem`,
-    note: frequency.size > often.length ? `the ${often.length} of ${frequency.size.toLocaleString("en")} that took part most often` : `${counted(frequency.size, "client")}; gray: selected, but didn't count`,
+    note: frequency.size > often.length ? `the ${often.length} of ${whole(frequency.size)} that took part most often` : `${counted(frequency.size, "client")}; gray: selected, but didn't count`,
     look: () => {
       const rounds = clients.rounds;
       const [column, line] = [new Map(rounds.map((round, index) => [round, index])), new Map(often.map((client, index) => [client, index]))];

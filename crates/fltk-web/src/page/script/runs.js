@@ -29,12 +29,19 @@ class RunTable {
     this.runs = answer.runs;
     this.settings = answer.settings;
     this.skipped = answer.skipped ?? [];
-    this.index = new Map(this.runs.map((run, index) => [run, index]));
     this.paths = Object.keys(this.settings).sort();
     // Settings that differ are the ones worth a column or a filter; they come first.
     this.varying = this.paths.filter((path) => this.settings[path].values.length > 1 || this.settings[path].of?.includes(null));
-    this.short = shortNames(this.paths);
     this.texts = new Map();
+  }
+
+  // Most lists show neither a column nor a filter of a setting.
+  get short() {
+    return (this.shortOf ??= shortNames(this.paths));
+  }
+
+  get index() {
+    return (this.indexOf ??= new Map(this.runs.map((run, index) => [run, index])));
   }
 
   value(run, path) {
@@ -117,7 +124,7 @@ async function viewRuns(main, { query, signal }) {
     const focused = filters.contains(document.activeElement) ? document.activeElement : null;
     fill(adder, h("option", { value: "" }, "filter by a setting…"), [...table.varying, ...table.paths.filter((path) => !table.varying.includes(path))].map((path) => h("option", { value: path }, path)));
     fill(filters, search, status, adder, settingFilters().map(([path, value]) => {
-      const values = [...new Set(table.settings[path]?.values ?? [])].map(String).sort(COLLATOR.compare);
+      const values = [...new Set(table.settings[path]?.values ?? [])].map(String).sort(byText);
       const choice = h("select", { "aria-label": path, dataset: { setting: path }, onchange: () => { change({ [`set.${path}`]: choice.value }); show(); } }, ["*", ...values].map((one) => h("option", { value: one, selected: one === value }, one === "*" ? "any" : one)));
       return h("span.chip", null, table.short.get(path) ?? path, " ", choice, h("button.plain", { type: "button", "aria-label": `Remove the filter by ${path}`, onclick: () => { change({ [`set.${path}`]: null }); show(); } }, "×"));
     }));

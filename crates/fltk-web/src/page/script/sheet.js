@@ -10,10 +10,12 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   const body = h("tbody", null);
   const table = h("table", { id, "aria-label": label }, h("thead", null, head), body);
   const box = h(`div.sheet${low ? ".low" : ""}`, { tabindex: "0", role: "region", "aria-label": label }, table);
-  let [rows, shownColumns, rowHeight, width] = [[], columns, 0, 0];
+  let [rows, shownColumns, rowHeight] = [[], columns, 0];
+  /** What is in sight, in pixels. */
+  let [top, width, height] = [0, 0, 0];
   /** The rows that exist, by their index. */
   const kept = new Map();
-  /** Rows beyond each end of what is in sight. */
+  /** Rows beyond each end of what is in sight, which come after the first picture. */
   const EXTRA = 12;
 
   const headerOf = (column, by, order) => h(`th${column.number ? ".number" : ""}`,
@@ -32,11 +34,14 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     row.firstChild.style.height = `${count * rowHeight}px`;
   };
 
-  /** Draws the rows in sight. Those that stay in sight stay as they are. */
-  const drawRows = () => {
-    const height = rowHeight || 32;
-    const first = Math.max(0, Math.min(rows.length - 1, Math.floor(box.scrollTop / height)) - EXTRA);
-    const last = Math.min(rows.length, Math.ceil((box.scrollTop + (box.clientHeight || 600)) / height) + EXTRA);
+  /** Looks what is in sight, before anything is changed: after a change the browser would have to arrange everything before it could answer. */
+  const look = () => { [top, width, height] = [box.scrollTop, box.clientWidth, box.clientHeight]; };
+
+  /** Draws the rows in sight, and `extra` beyond. Those that stay in sight stay as they are. */
+  const drawRows = (extra) => {
+    const each = rowHeight || 32;
+    const first = Math.max(0, Math.min(rows.length - 1, Math.floor(top / each)) - extra);
+    const last = Math.min(rows.length, Math.ceil((top + (height || 600)) / each) + extra);
     for (const [index, row] of kept) {
       if (index < first || index >= last) { row.remove(); kept.delete(index); }
     }
@@ -54,14 +59,21 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     stretch(below, rows.length - last);
   };
 
+  /** Draws the rows in sight now, and some beyond. */
+  const drawMore = () => {
+    look();
+    drawRows(EXTRA);
+  };
+
   /** Draws everything anew. */
   const redraw = () => {
     const focused = focus();
     kept.clear();
     settle();
     fill(body, above, below);
-    drawRows();
+    drawRows(0);
     focused?.();
+    requestAnimationFrame(() => setTimeout(drawMore));
   };
 
   /**
@@ -69,7 +81,6 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
    * come and go, and the browser needn't look at all rows to place one.
    */
   const settle = () => {
-    width = box.clientWidth;
     table.style.tableLayout = "auto";
     if (!box.isConnected || !rows.length) return;
     for (const header of head.children) header.style.width = "";
@@ -88,7 +99,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   const samples = () => {
     const found = new Set([rows[0]]);
     // To write each of very many numbers takes too long; texts are there.
-    const LOOKED_AT = 1000;
+    const LOOKED_AT = 200;
     const step = Math.max(1, Math.ceil(rows.length / LOOKED_AT));
     for (const { sort, cell, number } of shownColumns) {
       let [longest, which] = [0, null];
@@ -118,15 +129,21 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   box.addEventListener("scroll", () => {
     if (isWaiting) return;
     isWaiting = true;
-    requestAnimationFrame(() => { isWaiting = false; drawRows(); });
+    requestAnimationFrame(() => { isWaiting = false; drawMore(); });
   }, { passive: true });
   // Columns of another width may have rows of another height.
-  new ResizeObserver(() => (box.clientWidth === width ? drawRows() : redraw())).observe(box);
+  new ResizeObserver(() => {
+    const [widthBefore, heightBefore] = [width, height];
+    look();
+    if (width !== widthBefore) redraw();
+    else if (height !== heightBefore) drawRows(EXTRA);
+  }).observe(box);
 
   box.show = (all, { by, order } = {}, columnsNow = columns) => {
     [rows, shownColumns] = [all, columnsNow];
+    look();
     // Fewer rows than before may end above what is in sight.
-    if (box.scrollTop > all.length * rowHeight) box.scrollTop = 0;
+    if (top > all.length * rowHeight) box.scrollTop = top = 0;
     table.setAttribute("aria-rowcount", String(all.length + 1));
     // The header that was pressed keeps the focus.
     const pressed = head.contains(document.activeElement) ? document.activeElement.dataset.sort : undefined;
@@ -137,14 +154,20 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   return box;
 }
 
-/** Orders texts as people do, numbers in them by their size. One collator for all: making one takes longer than many comparisons. */
-const COLLATOR = new Intl.Collator("en", { numeric: true });
+/** What orders texts, made when it is needed first: that takes longer than many comparisons. */
+let collator = null;
+
+/** Orders texts as people do, numbers in them by their size. */
+function byText(a, b) {
+  collator ??= new Intl.Collator("en", { numeric: true });
+  return collator.compare(a, b);
+}
 
 /** Sorts rows by a value of each; absent ones come last whatever the order. */
 function inOrder(rows, value, order) {
   const sign = order === "desc" ? -1 : 1;
   const isAbsent = (key) => key === null || key === undefined || Number.isNaN(key);
-  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : COLLATOR.compare(String(a), String(b)));
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : byText(String(a), String(b)));
   const keyed = rows.map((row) => [value(row), row]);
   keyed.sort(([a], [b]) => (isAbsent(a) - isAbsent(b)) || (isAbsent(a) ? 0 : sign * compare(a, b)));
   return keyed.map(([, row]) => row);

@@ -54,7 +54,7 @@ async function viewStream(main, { parts: [, name], query, signal }) {
     const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
     const tile = (value, label, kind) => h("div.tile", null, h(`b${kind ? `.is-${kind}` : ""}`, null, value), h("span", null, label));
     fill(badge, line.is_orchestrated && h("span.badge.is-running", null, "running"));
-    fill(tiles, [...states].map(([one, jobsOfState]) => tile(jobsOfState.toLocaleString("en"), one, one)), tile(duration(mean(line.jobs.map(waited))), "mean wait"), tile(duration(mean(line.jobs.map(response).filter((value) => value !== null))), "mean response"));
+    fill(tiles, [...states].map(([one, jobsOfState]) => tile(whole(jobsOfState), one, one)), tile(duration(mean(line.jobs.map(waited))), "mean wait"), tile(duration(mean(line.jobs.map(response).filter((value) => value !== null))), "mean response"));
     const before = here().query.get("state") ?? "";
     fill(state, ["", ...states.keys()].map((one) => h("option", { value: one, selected: one === before }, one || "any state")));
     document.title = `${name} – fltk`;

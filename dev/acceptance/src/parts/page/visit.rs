@@ -114,6 +114,15 @@ impl<'a> Visit<'a> {
             .wait(&format!("document.body.dataset.state === 'ready' && document.querySelector('main').dataset.view === {}", json!(view)))
     }
 
+    /// Waits until the page follows its server, and the browser has nothing else to do.
+    ///
+    /// # Errors
+    /// If that doesn't come.
+    pub fn rests(&self) -> anyhow::Result<()> {
+        self.page.wait("document.body.dataset.live === 'on'")?;
+        self.page.value::<bool>("new Promise(done => requestIdleCallback(() => done(true)))").map(|_| ())
+    }
+
     /// Returns what the server answers to the page at `/api/v1` and this path.
     ///
     /// # Errors
