@@ -118,6 +118,8 @@ class _Place:
     last: dict[str, Any] = field(default_factory=dict)
     seed: Callable[[int, int], None] | None = None
     """Seeds all draws by the run's seed, a client and a round."""
+    loss: Any = None
+    """The experiment's loss, once it was used."""
 
 
 class Client:
@@ -153,8 +155,9 @@ class Client:
         if self.job.loss == "NLLLoss":
             # The experiment's is over logits.
             rows = rows.log_softmax(1)
-        loss = getattr(nn, self.job.loss)()
-        mean: Tensor = loss(rows, targets.reshape(-1))
+        if self._place.loss is None:
+            self._place.loss = getattr(nn, self.job.loss)()
+        mean: Tensor = self._place.loss(rows, targets.reshape(-1))
         return mean
 
     def optimizer(self, model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:

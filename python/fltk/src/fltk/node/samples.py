@@ -101,7 +101,8 @@ class Samples:
         def array(name: str) -> np.ndarray[Any, Any]:
             path = folder / f"{name}.npy"
             try:
-                loaded: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+                # As a plain array: those of a file look after each part that is taken of them.
+                loaded: np.ndarray[Any, Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             except (OSError, ValueError) as error:
                 raise MachineError(f"`{path}` can't be read: {error}") from error
             return loaded

@@ -5,6 +5,7 @@ Answers are functions of their orders: the model's numbers, the random generator
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import importlib.util
 import inspect
@@ -212,11 +213,21 @@ def _hint(error: ImportError, path: Path) -> str:
     return f"`{path.name}` is loaded alone: what it imports has to be installed for the Python of the node, or to lie in the folder in which that was started"
 
 
+@functools.cache
+def _may_have_accelerator() -> bool:
+    """False if PyTorch says that there is nothing but the processor; versions before 2.6 don't say it of all devices."""
+    import torch
+
+    accelerator = getattr(torch, "accelerator", None)
+    return accelerator is None or accelerator.is_available()
+
+
 def _seed(seed: int) -> None:
     import numpy as np
     import torch
 
-    torch.manual_seed(seed & _SEED_BITS)
+    # For each kind of device that isn't there, PyTorch's function writes down the stack, which takes longer than a small step.
+    (torch.manual_seed if _may_have_accelerator() else torch.default_generator.manual_seed)(seed & _SEED_BITS)
     np.random.seed(seed & 0xFFFF_FFFF)
     random.seed(seed)
 
