@@ -41,4 +41,4 @@ pub use overrides::{Override, OverrideError};
 pub use parse::{FileKind, FilePlace, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
 pub use report::{Label, Problem, Report, Severity};
 pub use source::{EncodingError, SourceFile, Span, closest};
-pub use write::to_yaml;
+pub use write::{to_json, to_yaml};

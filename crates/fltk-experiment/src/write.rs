@@ -14,15 +14,25 @@ pub fn to_yaml(experiment: &Experiment) -> String {
     to_yaml_as_is(&experiment.clone().with_newest_defaults())
 }
 
+/// Returns the same as JSON, which is YAML too.
+#[must_use]
+pub fn to_json(experiment: &Experiment) -> serde_json::Value {
+    serde_json::to_value(written(&experiment.clone().with_newest_defaults()))
+        .expect("strings as keys and finite numbers can always be written")
+}
+
 /// The same, but settings that are left open stay open.
 pub(crate) fn to_yaml_as_is(experiment: &Experiment) -> String {
-    let file = Written {
+    serde_saphyr::to_string(&written(experiment)).expect("strings as keys and finite numbers can always be written")
+}
+
+fn written(experiment: &Experiment) -> Written<'_> {
+    Written {
         name: &experiment.name,
         seeds: &experiment.seeds,
         tasks: experiment.tasks.iter().map(task_file).collect(),
         stream: experiment.stream.as_ref(),
-    };
-    serde_saphyr::to_string(&file).expect("strings as keys and finite numbers can always be written")
+    }
 }
 
 /// An experiment as it is written: each task has the keys of its kind.

@@ -418,8 +418,9 @@ pub struct CatalogueArgs {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
-  fltk convert configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json > experiment.yaml")]
+Examples:
+  fltk convert configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json > experiment.yaml
+  fltk convert experiment.yaml --output json | jq '.tasks[].network'")]
 pub struct ConvertArgs {
     #[command(flatten)]
     pub experiment: ExperimentArgs,
@@ -657,7 +658,7 @@ pub enum RunOrder {
     TrainSeconds,
 }
 
-/// A format of `runs export`.
+/// A format of `runs export`; `--output json` means JSON too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// Comma-separated values with a header.

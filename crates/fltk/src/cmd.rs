@@ -48,7 +48,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Cluster(args) => cluster::run(cli, args),
         Command::Explain(args) => explain::run(cli, args),
         Command::Plan(args) => plan::run(cli, args),
-        Command::Convert(args) => convert::run(args),
+        Command::Convert(args) => convert::run(cli, args),
         Command::Schema(args) => schema::run(args),
         Command::Catalogue(args) => catalogue::run(cli, args),
         Command::Strategies(command) => strategies::run(cli, command),

@@ -174,6 +174,10 @@ fn kfltk_files_convert_to_a_valid_experiment_file() {
     fs::write(folder.path().join("converted.yaml"), &output.stdout).unwrap();
     let again = run(folder.path(), &["convert", "converted.yaml"]);
     assert_eq!(again.stdout, output.stdout, "a file of ours converts to itself");
+    // JSON is YAML.
+    let as_json = json(folder.path(), &["convert", "converted.yaml", "--output", "json"]);
+    fs::write(folder.path().join("json.yaml"), as_json.to_string()).unwrap();
+    assert_eq!(run(folder.path(), &["convert", "json.yaml"]).stdout, output.stdout);
 }
 
 #[test]

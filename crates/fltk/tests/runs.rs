@@ -52,6 +52,7 @@ fn runs_are_found_by_the_name_that_they_were_started_with() {
         assert!(refusal.contains(words), "no `{words}` in {refusal}");
     }
     let exported = json(at, &["runs", "export", "nightly", "alone", "--format", "json"]);
+    assert_eq!(json(at, &["runs", "export", "nightly", "alone", "--output", "json"]), exported);
     let names: Vec<&str> = exported.as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap()).collect();
     assert_eq!(names, [&first, &second, &alone]);
     assert!(said(at, &["runs", "show", "nobody"], 6).contains("`nobody` is not a run's folder"));

@@ -15,23 +15,28 @@ use anyhow::Context as _;
 use fltk_records::{RunFolder, RunRef, export};
 
 use super::{open, open_all};
-use crate::{
-    cli::ExportFormat,
-    exit::{Exit, OrExit as _},
-    output,
-    pace::Unit,
-    work::Work,
-};
 #[cfg(feature = "web")]
 use crate::{
     cli::ThroughArgs,
     cmd::elsewhere::{self, interrupt},
     exit::failure,
 };
+use crate::{
+    cli::{Cli, ExportFormat, Output},
+    exit::{Exit, OrExit as _},
+    output,
+    pace::Unit,
+    work::Work,
+};
 
 /// The size of the copy buffer, in bytes.
 #[cfg(feature = "web")]
 const PIECE: usize = 64 << 10;
+
+/// Returns the format that was asked for: `--output json`, as all commands have it, is `--format json`.
+pub fn asked(cli: &Cli, format: ExportFormat) -> ExportFormat {
+    if cli.output == Output::Json { ExportFormat::Json } else { format }
+}
 
 /// Prints every round or epoch of the runs `named` as one table, or with `clients` every test of a client; if empty, of all runs in `root`, skipping a
 /// damaged one with a warning.
