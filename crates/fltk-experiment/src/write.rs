@@ -14,7 +14,7 @@ pub fn to_yaml(experiment: &Experiment) -> String {
     to_yaml_as_is(&experiment.clone().with_newest_defaults())
 }
 
-/// Returns the same as JSON, which is YAML too.
+/// Returns the experiment as JSON, which is YAML too, with every setting, and the newest defaults for those left open.
 #[must_use]
 pub fn to_json(experiment: &Experiment) -> serde_json::Value {
     serde_json::to_value(written(&experiment.clone().with_newest_defaults()))

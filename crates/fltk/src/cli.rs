@@ -571,9 +571,9 @@ Examples:
     Export {
         /// The runs' folders or names (default: all).
         run: Vec<PathBuf>,
-        /// The format.
-        #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
-        format: ExportFormat,
+        /// The format (default: csv); `--output json` means `json`.
+        #[arg(long, value_enum)]
+        format: Option<ExportFormat>,
         /// Print every test of a client on samples of its own instead, as far as it is recorded.
         #[arg(long)]
         clients: bool,
@@ -658,7 +658,7 @@ pub enum RunOrder {
     TrainSeconds,
 }
 
-/// A format of `runs export`; `--output json` means JSON too.
+/// A format of `runs export`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// Comma-separated values with a header.

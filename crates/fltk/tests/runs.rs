@@ -53,6 +53,7 @@ fn runs_are_found_by_the_name_that_they_were_started_with() {
     }
     let exported = json(at, &["runs", "export", "nightly", "alone", "--format", "json"]);
     assert_eq!(json(at, &["runs", "export", "nightly", "alone", "--output", "json"]), exported);
+    assert!(said(at, &["runs", "export", "--format", "csv", "--output", "json"], 2).contains("differ\nhint: leave out one of them"));
     let names: Vec<&str> = exported.as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap()).collect();
     assert_eq!(names, [&first, &second, &alone]);
     assert!(said(at, &["runs", "show", "nobody"], 6).contains("`nobody` is not a run's folder"));

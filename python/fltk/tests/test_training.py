@@ -7,7 +7,7 @@ from pathlib import Path
 
 try:
     import numpy as np
-    import torch  # noqa: F401 (a worker needs it)
+    import torch
 except ModuleNotFoundError:
     # A Python of another version that runs these tests may have neither.
     raise unittest.SkipTest("workers need NumPy and PyTorch") from None
@@ -15,7 +15,7 @@ except ModuleNotFoundError:
 from fltk.node.client import Job, Order
 from fltk.node.errors import MachineError, SettingsError
 from fltk.node.samples import Arrays, Samples
-from fltk.node.training import Training
+from fltk.node.training import Training, _seed
 
 CODE = """
 import torch
@@ -103,6 +103,13 @@ class Trains(unittest.TestCase):
         self.assertNotEqual(epochs[0], epochs[1])
         self.assertEqual(sorted(sum(epochs[0], ())), sorted(sum(epochs[1], ())))
         self.assertEqual(len(samples.batches_of(1, 3)), 3)
+
+    def test_seeds_are_those_of_pytorch(self) -> None:
+        for seed in (0, 7, (1 << 64) - 1):
+            _seed(seed)
+            own = torch.randn(8)
+            torch.manual_seed(seed & ((1 << 63) - 1))
+            self.assertEqual(own.tolist(), torch.randn(8).tolist())
 
     def test_crops_and_flips_move_images_within_black(self) -> None:
         write(self.folder, "flip_and_crop")

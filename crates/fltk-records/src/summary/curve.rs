@@ -35,25 +35,35 @@ impl Curve {
     pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Self> {
         let measured = |figure, of: fn(&Row) -> Option<f64>| {
             let points: Vec<_> = rows.clone().filter_map(|row| Some((row.step, finite(of(row)?)?))).collect();
-            let points = thinned(&points, POINTS_MAX).into_iter().map(|(step, value)| (step, rounded(value, 4))).collect();
+            let points = thinned(&points, POINTS_MAX).into_iter().map(|(step, value)| (step, rounded(value))).collect();
             Some(Self { figure, points }).filter(|curve| !curve.points.is_empty())
         };
         measured(CurveFigure::Accuracy, Row::accuracy).or_else(|| measured(CurveFigure::Loss, Row::loss))
     }
 
-    /// Returns the curve as it is drawn in a line of a table: at most 24 points, the first and the last included, in three significant digits.
+    /// Returns the curve as it is drawn in a line of a table: at most 24 points, the first and the last included, with as many decimals as a line of two hundred
+    /// pixels could show.
     #[must_use]
     pub fn sketch(&self) -> Self {
-        let points = thinned(&self.points, SKETCHED_MAX).into_iter().map(|(step, value)| (step, rounded(value, 2))).collect();
+        let mut points = thinned(&self.points, SKETCHED_MAX);
+        let values = || points.iter().map(|(_, value)| *value);
+        let pixel = (values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min)) / 200.0;
+        let decimals = (-pixel.log10()).ceil();
+        if (0.0..=12.0).contains(&decimals) {
+            points.iter_mut().for_each(|(_, value)| *value = with_decimals(*value, decimals as usize));
+        }
         Self { figure: self.figure, points }
     }
 }
 
-/// Returns a figure with so many significant digits after the first. Five in all are more than a small curve shows: a third of what all digits of thousands of
-/// curves would take.
-fn rounded(value: f64, digits: usize) -> f64 {
+fn with_decimals(value: f64, decimals: usize) -> f64 {
+    format!("{value:.decimals$}").parse().unwrap_or(value)
+}
+
+/// Returns a figure with five significant digits, more than a small curve shows: a third of what all digits of thousands of curves would take.
+fn rounded(value: f64) -> f64 {
     // The largest numbers would be rounded to infinity.
-    format!("{value:.digits$e}").parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value)
+    format!("{value:.4e}").parse().ok().filter(|rounded: &f64| rounded.is_finite()).unwrap_or(value)
 }
 
 /// Returns at most `max` of `points`, evenly spaced by index.
@@ -101,8 +111,13 @@ mod tests {
         let accuracies: Vec<f64> = (0..70).map(|step| 0.123456 + f64::from(step) / 1000.0).collect();
         let sketch = curve(&accuracies).unwrap().sketch();
         assert_eq!((sketch.figure, sketch.points.len()), (CurveFigure::Accuracy, SKETCHED_MAX));
-        assert_eq!((sketch.points[0], sketch.points[SKETCHED_MAX - 1]), ((0, 0.123), (69, 0.192)));
-        assert_eq!(curve(&[0.98765]).unwrap().sketch().points, [(0, 0.988)]);
+        assert_eq!((sketch.points[0], sketch.points[SKETCHED_MAX - 1]), ((0, 0.1235), (69, 0.1925)));
+        let check = |accuracies: &[f64], expected: &[(u32, f64)]| assert_eq!(curve(accuracies).unwrap().sketch().points, expected);
+        check(&[0.1, 0.912345], &[(0, 0.1), (1, 0.912)]);
+        // A narrow curve keeps its shape, and what can't be rounded stays.
+        check(&[0.9951, 0.9957, 0.9964], &[(0, 0.9951), (1, 0.9957), (2, 0.9964)]);
+        check(&[0.98765], &[(0, 0.98765)]);
+        check(&[1e300, 2e300], &[(0, 1e300), (1, 2e300)]);
     }
 
     #[test]

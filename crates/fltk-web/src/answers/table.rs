@@ -27,7 +27,7 @@ pub struct Table {
     pub skipped: Vec<Skipped>,
 }
 
-/// The line of a run in a table, by the names of [`RunSummary`]: half of what a browser would otherwise have to read of thousands.
+/// The line of a run in a table, by the names of [`RunSummary`]. It has half the bytes of a summary, since a browser reads thousands.
 #[derive(Debug, Serialize)]
 pub struct Line {
     run: String,

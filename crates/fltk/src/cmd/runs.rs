@@ -31,8 +31,10 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
         RunsCommand::Compare { run, runs } => compare::run(cli, &open_all(&runs.runs, run)?),
         RunsCommand::Jobs { stream, format, runs } => jobs::run(cli, &runs.runs, stream.as_ref(), *format),
         #[cfg(feature = "web")]
-        RunsCommand::Export { run, format, from: Some(from), through, .. } => export::from(export::asked(cli, *format), from, through, run),
-        RunsCommand::Export { run, format, clients, runs, .. } => export::run(export::asked(cli, *format), *clients, &runs.runs, run),
+        RunsCommand::Export { run, format, from: Some(from), through, .. } => {
+            export::from(export::asked(cli, *format)?, from, through, run)
+        }
+        RunsCommand::Export { run, format, clients, runs, .. } => export::run(export::asked(cli, *format)?, *clients, &runs.runs, run),
     }
 }
 

@@ -53,7 +53,7 @@ struct Figures {
     list_warm_seconds: f64,
     page_cold_seconds: f64,
     page_warm_seconds: f64,
-    /// The part of the time before that which passes until the browser asks for the list: its own, to begin a document.
+    /// The time until the browser asks for the list, which is a part of `page_warm_seconds`: it begins a document.
     page_asked_seconds: f64,
     jobs_drawn_seconds: f64,
     runs_blocked_ms_max: f64,

@@ -107,7 +107,7 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** When a button of the mouse, a finger or a pen went down that isn't up again, in milliseconds since the page began. */
+/** The time at which a button of the mouse, a finger or a pen went down that isn't up again, in milliseconds since the page began. */
 let pressedAt = -Infinity;
 addEventListener("pointerdown", () => { pressedAt = performance.now(); }, true);
 for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressedAt = -Infinity; }, true);
@@ -128,9 +128,12 @@ function sparing(load, show, signal) {
     isWanted = isBusy;
     if (isBusy || signal.aborted) return;
     isBusy = true;
-    const began = performance.now();
+    let began = performance.now();
     const answer = await load().catch(() => null);
+    const loaded = performance.now();
     await untouched(signal);
+    // That a person holds a button is no work.
+    began += performance.now() - loaded;
     if (signal.aborted) return;
     // A mistake in drawing is no reason never to draw again.
     try { if (answer !== null) await show(answer); } catch (mistake) { console.error(mistake); }

@@ -9,7 +9,7 @@ function parsed(text) {
   return JSON.parse(text.replace(/"seed":(\s*)(\d{16,})(?=\s*[,}])/g, '"seed":$1"$2"'));
 }
 
-/** What a report carries: each answer of the API by its path. Null on a server. */
+/** The answers of the API that a report carries, by their paths. Null on a server. */
 const CARRIED = (() => {
   const carrier = document.getElementById("data");
   return carrier ? parsed(carrier.textContent) : null;

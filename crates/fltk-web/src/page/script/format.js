@@ -3,7 +3,7 @@
 
 const NONE = "–";
 
-/** What writes whole numbers, made when it is needed first: that takes longer than thousands of numbers do. */
+/** The format of whole numbers, made when it is needed first: that takes longer than thousands of numbers do. */
 let wholeFormat = null;
 
 /** Returns a whole number with its digits in groups. */

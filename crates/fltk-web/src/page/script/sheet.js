@@ -11,8 +11,8 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   const table = h("table", { id, "aria-label": label }, h("thead", null, head), body);
   const box = h(`div.sheet${low ? ".low" : ""}`, { tabindex: "0", role: "region", "aria-label": label }, table);
   let [rows, shownColumns, rowHeight] = [[], columns, 0];
-  /** What is in sight, in pixels. */
-  let [top, width, height] = [0, 0, 0];
+  /** The part in sight, in pixels, and the width for which the columns are. */
+  let [top, height, settledWidth] = [0, 0, 0];
   /** The rows that exist, by their index. */
   const kept = new Map();
   /** Rows beyond each end of what is in sight, which come after the first picture. */
@@ -34,8 +34,8 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     row.firstChild.style.height = `${count * rowHeight}px`;
   };
 
-  /** Looks what is in sight, before anything is changed: after a change the browser would have to arrange everything before it could answer. */
-  const look = () => { [top, width, height] = [box.scrollTop, box.clientWidth, box.clientHeight]; };
+  /** Measures the part in sight, before anything is changed: after a change the browser would have to arrange everything before it could answer. */
+  const look = () => { [top, height] = [box.scrollTop, box.clientHeight]; };
 
   /** Draws the rows in sight, and `extra` beyond. Those that stay in sight stay as they are. */
   const drawRows = (extra) => {
@@ -64,16 +64,26 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     look();
     drawRows(EXTRA);
   };
+  let isWaiting = false;
+  /** Does so after the next picture. A tab out of sight has none, so that one is enough however often it is asked for. */
+  const soon = () => {
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => setTimeout(() => { isWaiting = false; if (box.isConnected) drawMore(); }));
+  };
 
   /** Draws everything anew. */
   const redraw = () => {
     const focused = focus();
     kept.clear();
     settle();
+    // A list that has become shorter ends where the browser will scroll to.
+    top = Math.min(top, Math.max(0, (rows.length + 1) * rowHeight - height));
     fill(body, above, below);
-    drawRows(0);
+    // The row that has the focus may be out of sight.
+    drawRows(focused ? EXTRA : 0);
     focused?.();
-    requestAnimationFrame(() => setTimeout(drawMore));
+    soon();
   };
 
   /**
@@ -81,6 +91,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
    * come and go, and the browser needn't look at all rows to place one.
    */
   const settle = () => {
+    settledWidth = box.clientWidth;
     table.style.tableLayout = "auto";
     if (!box.isConnected || !rows.length) return;
     for (const header of head.children) header.style.width = "";
@@ -98,15 +109,21 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   /** Returns rows that need the most room: in each column the one with the longest text, as far as it is looked for. */
   const samples = () => {
     const found = new Set([rows[0]]);
-    // To write each of very many numbers takes too long; texts are there.
+    // To write each of very many numbers takes too long; texts are there. Of the numbers, the least and the largest are among those that are written.
     const LOOKED_AT = 200;
     const step = Math.max(1, Math.ceil(rows.length / LOOKED_AT));
     for (const { sort, cell, number } of shownColumns) {
       let [longest, which] = [0, null];
-      for (let index = 0; index < rows.length; index += number ? step : 1) {
-        const text = number ? cell(rows[index]) : sort?.(rows[index]);
-        if (typeof text === "string" && text.length > longest) [longest, which] = [text.length, rows[index]];
+      const weigh = (row, text) => { if (typeof text === "string" && text.length > longest) [longest, which] = [text.length, row]; };
+      let [least, most] = [rows[0], rows[0]];
+      for (let index = 0; index < rows.length; index += 1) {
+        const [row, key] = [rows[index], sort?.(rows[index])];
+        if (!number) { weigh(row, key); continue; }
+        if (key < sort?.(least)) least = row;
+        if (key > sort?.(most)) most = row;
+        if (index % step === 0) weigh(row, cell(row));
       }
+      if (number) [least, most].forEach((row) => weigh(row, cell(row)));
       if (which) found.add(which);
     }
     return [...found];
@@ -125,18 +142,18 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
     const cell = target.closest("td");
     if (cell && !cell.title && cell.scrollWidth > cell.clientWidth) cell.title = cell.textContent;
   });
-  let isWaiting = false;
+  let isScrolled = false;
   box.addEventListener("scroll", () => {
-    if (isWaiting) return;
-    isWaiting = true;
-    requestAnimationFrame(() => { isWaiting = false; drawMore(); });
+    if (isScrolled) return;
+    isScrolled = true;
+    requestAnimationFrame(() => { isScrolled = false; drawMore(); });
   }, { passive: true });
   // Columns of another width may have rows of another height.
   new ResizeObserver(() => {
-    const [widthBefore, heightBefore] = [width, height];
+    const before = height;
     look();
-    if (width !== widthBefore) redraw();
-    else if (height !== heightBefore) drawRows(EXTRA);
+    if (box.clientWidth !== settledWidth) redraw();
+    else if (height !== before) drawRows(EXTRA);
   }).observe(box);
 
   box.show = (all, { by, order } = {}, columnsNow = columns) => {
@@ -154,7 +171,7 @@ function sheet({ id, label, columns, sorted, rowAttributes, low = false }) {
   return box;
 }
 
-/** What orders texts, made when it is needed first: that takes longer than many comparisons. */
+/** The collator, made when it is needed first: that takes longer than many comparisons. */
 let collator = null;
 
 /** Orders texts as people do, numbers in them by their size. */

@@ -19,11 +19,10 @@ use super::{open, open_all};
 use crate::{
     cli::ThroughArgs,
     cmd::elsewhere::{self, interrupt},
-    exit::failure,
 };
 use crate::{
     cli::{Cli, ExportFormat, Output},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
     output,
     pace::Unit,
     work::Work,
@@ -34,8 +33,17 @@ use crate::{
 const PIECE: usize = 64 << 10;
 
 /// Returns the format that was asked for: `--output json`, as all commands have it, is `--format json`.
-pub fn asked(cli: &Cli, format: ExportFormat) -> ExportFormat {
-    if cli.output == Output::Json { ExportFormat::Json } else { format }
+///
+/// # Errors
+/// If both are given, and differ.
+pub fn asked(cli: &Cli, format: Option<ExportFormat>) -> anyhow::Result<ExportFormat> {
+    match (cli.output, format) {
+        (Output::Json, Some(ExportFormat::Csv)) => {
+            Err(failure(Exit::CommandLine, "`--format csv` and `--output json` differ\nhint: leave out one of them"))
+        }
+        (Output::Json, _) => Ok(ExportFormat::Json),
+        (Output::Text, format) => Ok(format.unwrap_or(ExportFormat::Csv)),
+    }
 }
 
 /// Prints every round or epoch of the runs `named` as one table, or with `clients` every test of a client; if empty, of all runs in `root`, skipping a

@@ -119,7 +119,7 @@ class _Place:
     seed: Callable[[int, int], None] | None = None
     """Seeds all draws by the run's seed, a client and a round."""
     loss: Any = None
-    """The experiment's loss, once it was used."""
+    """The experiment's loss, once it has been used."""
 
 
 class Client:

@@ -101,7 +101,7 @@ class Samples:
         def array(name: str) -> np.ndarray[Any, Any]:
             path = folder / f"{name}.npy"
             try:
-                # As a plain array: those of a file look after each part that is taken of them.
+                # A plain view: NumPy's class for mapped files does more work for each slice.
                 loaded: np.ndarray[Any, Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             except (OSError, ValueError) as error:
                 raise MachineError(f"`{path}` can't be read: {error}") from error

@@ -215,18 +215,22 @@ def _hint(error: ImportError, path: Path) -> str:
 
 @functools.cache
 def _may_have_accelerator() -> bool:
-    """False if PyTorch says that there is nothing but the processor; versions before 2.6 don't say it of all devices."""
+    """False if PyTorch knows of nothing but the processor; versions before 2.6 don't say it of all devices."""
     import torch
 
     accelerator = getattr(torch, "accelerator", None)
-    return accelerator is None or accelerator.is_available()
+    if accelerator is None:
+        return True
+    # This one was built for; whether a GPU is there is asked of the driver's monitor: PyTorch's own question would start CUDA, which no fork survives.
+    device = accelerator.current_accelerator()
+    return device is not None and (device.type != "cuda" or torch.cuda.device_count() > 0)
 
 
 def _seed(seed: int) -> None:
     import numpy as np
     import torch
 
-    # For each kind of device that isn't there, PyTorch's function writes down the stack, which takes longer than a small step.
+    # For each kind of device that isn't there, PyTorch's function records the call stack, which takes longer than a small step.
     (torch.manual_seed if _may_have_accelerator() else torch.default_generator.manual_seed)(seed & _SEED_BITS)
     np.random.seed(seed & 0xFFFF_FFFF)
     random.seed(seed)
