@@ -28,6 +28,7 @@ fn table_has_the_settings_of_all_runs_and_what_is_damaged() {
     for _ in 0..2 {
         let table = json(&served.get("/api/v1/table").2);
         let runs = json(&served.get("/api/v1/runs").2);
+        assert_eq!(table["runs"].as_array().unwrap().len(), runs.as_array().unwrap().len());
         for (line, run) in table["runs"].as_array().unwrap().iter().zip(runs.as_array().unwrap()) {
             // The curves are as short as a sketch of them.
             line.as_object().unwrap().iter().for_each(|(field, value)| assert_eq!(value, &run[field], "{field}"));
