@@ -21,7 +21,7 @@ pub fn to_json(experiment: &Experiment) -> serde_json::Value {
         .expect("strings as keys and finite numbers can always be written")
 }
 
-/// The same, but settings that are left open stay open.
+/// Returns the experiment as YAML like [`to_yaml`], but settings that are left open stay open.
 pub(crate) fn to_yaml_as_is(experiment: &Experiment) -> String {
     serde_saphyr::to_string(&written(experiment)).expect("strings as keys and finite numbers can always be written")
 }
